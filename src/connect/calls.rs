@@ -67,6 +67,7 @@ impl Telephony for AmazonConnect {
             operation: Operation::MonitorContact,
             code: VendorErrorCode::ResponseInvalid,
             message: "Connect's answer has no leg.".into(),
+            operator_note: None,
             verdict: Verdict::Retry,
             may_have_happened: true,
         })
@@ -94,6 +95,7 @@ impl Telephony for AmazonConnect {
             operation: Operation::DescribeContact,
             code: VendorErrorCode::ResourceNotFound,
             message: "Connect's answer has no contact.".into(),
+            operator_note: None,
             verdict: Verdict::Never,
             may_have_happened: false,
         })

@@ -65,6 +65,7 @@ impl SimTelephony {
             operation,
             code: VendorErrorCode::BudgetLimitReached,
             message: message.into(),
+            operator_note: None,
             verdict: Verdict::Retry,
             may_have_happened: false,
         })
@@ -84,6 +85,7 @@ impl SimTelephony {
             operation,
             code,
             message: "simulated".into(),
+            operator_note: None,
             verdict,
             may_have_happened,
         };

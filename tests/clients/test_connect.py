@@ -195,6 +195,38 @@ def test_search_contacts_finds_ended_legs_in_pages(connect, connect_url, contact
     assert (kind, status) == ("InvalidParameterException", 400)
 
 
+def test_old_signature_is_rejected(connect, contact, settings):
+    call = contact()
+    clock = requests.get(f"{connect.meta.endpoint_url}/_fake/settings", timeout=5).json()["clock"]
+    for skew, words in ((600_000, "Signature expired"), (-600_000, "Signature not yet current")):
+        settings(clock={**clock, "skewMs": skew}, signatureAgeS=300)
+        with pytest.raises(ClientError, match=words) as caught:
+            monitor(connect, call)
+        assert caught.value.response["Error"]["Code"] == "InvalidSignatureException"
+    settings(clock={**clock, "skewMs": 200_000})
+    monitor(connect, call)
+
+
+def test_closed_ccp_may_be_a_quota(connect, connect_url, contact, settings):
+    call = contact()
+    settings(refuseClosedCcp=True)
+    user = {"userId": "supervisor-4"}
+    requests.post(f"{connect_url}/_fake/users", json={**user, "ccpOpen": False}, timeout=5).raise_for_status()
+    assert error_of(lambda: monitor(connect, call, user="supervisor-4")) == ("ServiceQuotaExceededException", 402)
+    requests.post(f"{connect_url}/_fake/users", json=user, timeout=5).raise_for_status()
+    monitor(connect, call, user="supervisor-4")
+
+
+def test_proxy_page_is_no_error_of_connect(connect, connect_url, contact):
+    call = contact()
+    page = {"operation": "DescribeContact", "htmlPage": True, "status": 407}
+    requests.post(f"{connect_url}/_fake/faults", json=page, timeout=5).raise_for_status()
+    with pytest.raises(ClientError) as caught:
+        describe(connect, call)
+    assert caught.value.response["Error"]["Code"] in ("", "407"), caught.value.response
+    assert describe(connect, call)["Id"] == call
+
+
 def test_wrong_signature_is_rejected(connect_url, contact):
     kind, status = error_of(lambda: monitor(connect_client(connect_url, secret="wrong"), contact()))
     assert status == 403

@@ -8,6 +8,7 @@
 //! | [`endings`] | how contacts and legs end |
 //! | [`transfers`] | transfers of a call to another agent |
 //! | [`operations`] | the API operations, as rules on that state |
+//! | [`constraints`] | what the service's model refuses: missing members, lengths, enums, patterns |
 //! | [`contact_search`] | SearchContacts |
 //! | [`user_data`] | GetCurrentUserData, which may be stale |
 //! | [`rest_api`] | the rest-json protocol: paths, errors, headers |
@@ -19,6 +20,7 @@
 //! | [`ledger`] | which operations were called, and which contacts ended, each with its cause |
 //! | [`control_api`] | the `/_fake` API |
 
+mod constraints;
 mod contact;
 mod contact_search;
 mod control_api;
@@ -44,15 +46,18 @@ pub use contact::{ContactView, NewContact};
 use event_delivery::EventPusher;
 pub use event_delivery::EventSettings;
 pub use forged_events::ForgedEvent;
+use jiff::SignedDuration;
 pub use ledger::{CallEntry, EndEntry, Ledger};
 pub(super) use rest_api::router;
 use serde_json::Value;
-pub use settings::{ConnectSettings, DetailType, LinkField, StopVoiceLeg};
+pub use settings::{ConnectSettings, ConstraintError, DetailType, LinkField, StopVoiceLeg};
+use sigv4::SignatureRules;
 use state::InstanceState;
 use tokio_util::sync::CancellationToken;
 use transfers::TRANSFER_REASON;
 
 use super::browser::{Heard, Tab};
+use super::clock::real_now;
 use super::faults::Fault;
 
 /// Id of the Connect instance in the default settings.
@@ -90,6 +95,17 @@ impl ConnectFake {
 
     fn state(&self) -> MutexGuard<'_, InstanceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the signatures of API calls are checked for.
+    fn signature_rules(&self) -> SignatureRules {
+        let state = self.state();
+        let now = state.settings.clock.read(real_now(), state.since);
+        let most = state.settings.signature_age_s;
+        SignatureRules {
+            verify: state.settings.verify_signatures,
+            age: most.map(|s| (now, SignedDuration::from_secs(i64::from(s)))),
+        }
     }
 
     /// Sends the events that the last changes of the state have caused, and lets customers hang up who will.

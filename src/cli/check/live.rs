@@ -158,13 +158,23 @@ impl LiveCheck<'_> {
             Err(e) if e.may_have_happened => {
                 let remedy =
                     "Look in the test supervisor's Contact Control Panel, because a leg may exist, and end it there";
-                report.fail(report::LIVE_JOIN, None, format!("{}: {}", e.code, e.message), remedy);
+                report.fail(
+                    report::LIVE_JOIN,
+                    None,
+                    format!("{}: {}", e.code, e.for_operators()),
+                    remedy,
+                );
                 return None;
             }
             Err(e) => {
                 let remedy = "Give the user a security profile that allows monitoring, and open their Contact Control Panel; see \
                               docs/errors.md for the codes";
-                report.fail(report::LIVE_JOIN, None, format!("{}: {}", e.code, e.message), remedy);
+                report.fail(
+                    report::LIVE_JOIN,
+                    None,
+                    format!("{}: {}", e.code, e.for_operators()),
+                    remedy,
+                );
                 return None;
             }
         };
@@ -193,7 +203,7 @@ impl LiveCheck<'_> {
             Err(e) => report.warn(
                 report::LIVE_TOKEN,
                 None,
-                format!("the second call was rejected: {}: {}", e.code, e.message),
+                format!("the second call was rejected: {}: {}", e.code, e.for_operators()),
                 "Report the vendor's answer to the maintainers",
             ),
         }
@@ -282,7 +292,7 @@ impl LiveCheck<'_> {
             Ok(cleared) => match self.parts.telephony.end_leg(&self.instance, &cleared).await {
                 Ok(()) => report.ok(report::LIVE_STOP, None, "200, which means only \"accepted\""),
                 // A refusal is expected, because the documentation says that it does not work for MONITOR.
-                Err(e) => report.ok(report::LIVE_STOP, None, format!("{}: {}", e.code, e.message)),
+                Err(e) => report.ok(report::LIVE_STOP, None, format!("{}: {}", e.code, e.for_operators())),
             },
             Err(why) => {
                 let remedy = "Report the leg's DescribeContact answer to the maintainers";

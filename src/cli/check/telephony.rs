@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(270);
 /// The time range of the search, because a longer one costs Connect more.
 const SEARCHED: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
 
+/// AWS rejects a request whose time is more than five minutes off.
+const CLOCK_REMEDY: &str = "Run chrony or systemd-timesyncd on this machine (on EC2, use the Amazon Time Sync Service)";
+
 /// A refusal by AWS's access control, or by Connect's own.
 const DENIED: VendorErrorCode = VendorErrorCode::AccessForbidden;
 
@@ -51,7 +54,7 @@ async fn date(report: &mut Report, parts: &Parts, name: &InstanceName) {
             }
             Err(e) => {
                 let remedy = "Allow this machine to reach the endpoint (network, proxy, VPC endpoint, DNS)";
-                return report.fail(report::CLOCK_AWS, Some(name.as_str()), e.message, remedy);
+                return report.fail(report::CLOCK_AWS, Some(name.as_str()), e.for_operators(), remedy);
             }
         }
     }
@@ -69,10 +72,20 @@ async fn identity(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
             event_account(report, parts, name, Some(&account));
             true
         }
-        Err(e) if e.code == VendorErrorCode::CredentialsInvalid => {
-            let remedy = "Provide credentials in the AWS SDK's default chain: a role of the task or pod, AWS_PROFILE, or \
-                          AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
-            report.fail(report::AWS_IDENTITY, about, e.message, remedy);
+        Err(e)
+            if matches!(
+                e.code,
+                VendorErrorCode::CredentialsInvalid | VendorErrorCode::ClockInvalid
+            ) =>
+        {
+            let remedy = match e.code {
+                VendorErrorCode::ClockInvalid => CLOCK_REMEDY,
+                _ => {
+                    "Provide credentials in the AWS SDK's default chain: a role of the task or pod, AWS_PROFILE, or \
+                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                }
+            };
+            report.fail(report::AWS_IDENTITY, about, e.for_operators(), remedy);
             event_account(report, parts, name, None);
             false
         }
@@ -80,7 +93,7 @@ async fn identity(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
             // Connect may be reachable where STS is not, such as through a VPC endpoint.
             let remedy = "Ignore this if the network allows only Connect's endpoint and the next lines pass; otherwise allow \
                           this machine to reach AWS STS";
-            report.warn(report::AWS_IDENTITY, about, e.message, remedy);
+            report.warn(report::AWS_IDENTITY, about, e.for_operators(), remedy);
             event_account(report, parts, name, None);
             true
         }
@@ -124,7 +137,7 @@ async fn instance(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
         }
         Err(e) if e.code == DENIED => {
             let remedy = "Allow connect:DescribeInstance and ds:DescribeDirectories, or ignore this line";
-            report.warn(report::CONNECT_INSTANCE, about, e.message, remedy);
+            report.warn(report::CONNECT_INSTANCE, about, e.for_operators(), remedy);
             true
         }
         Err(e) => {
@@ -133,9 +146,13 @@ async fn instance(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
                     "Correct instance_id and region: this account has no such instance in this Region"
                 }
                 VendorErrorCode::CredentialsInvalid => "Provide credentials that AWS accepts",
+                VendorErrorCode::ClockInvalid => CLOCK_REMEDY,
+                VendorErrorCode::RegionInvalid => {
+                    "Correct region, or set replica_region: the instance is active in another Region"
+                }
                 _ => "Allow this machine to reach the endpoint (network, proxy, VPC endpoint, DNS)",
             };
-            report.fail(report::CONNECT_INSTANCE, about, e.message, remedy);
+            report.fail(report::CONNECT_INSTANCE, about, e.for_operators(), remedy);
             false
         }
     }
@@ -154,7 +171,7 @@ async fn monitoring(report: &mut Report, parts: &Parts, name: &InstanceName) {
             Err(e) => {
                 let remedy = "Allow connect:DescribeInstanceAttribute, or check the setting in the console (Telephony, Multi-party \
                               calls and enhanced monitoring)";
-                return report.warn(report::CONNECT_MONITORING, about, e.message, remedy);
+                return report.warn(report::CONNECT_MONITORING, about, e.for_operators(), remedy);
             }
         }
     }
@@ -178,7 +195,7 @@ async fn users(report: &mut Report, parts: &Parts, name: &InstanceName) {
         Ok(_) => report.ok(report::CONNECT_USERS, about, "SearchUsers is allowed"),
         Err(e) => {
             let remedy = "Allow connect:SearchUsers; until then callers must send connectUserId instead of username";
-            report.warn(report::CONNECT_USERS, about, e.message, remedy);
+            report.warn(report::CONNECT_USERS, about, e.for_operators(), remedy);
         }
     }
 }
@@ -193,16 +210,26 @@ async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
     };
     let (mut denied, mut unclear) = (Vec::new(), Vec::new());
     let mut judge = |operation: Operation, answer: Result<(), VendorError>| match answer {
-        Err(e) if e.code == DENIED && e.message.contains("not authorized to perform") => {
+        Err(e) if e.code == DENIED && e.for_operators().contains("not authorized to perform") => {
             denied.push(format!("connect:{operation}"));
         }
         // Connect itself also answers 403: "You do not have access to the agent".
         Err(e) if e.code == DENIED && operation == Operation::MonitorContact => {
-            unclear.push(format!("{operation}: {}", e.message))
+            unclear.push(format!("{operation}: {}", e.for_operators()))
         }
         Err(e) if e.code == DENIED => denied.push(format!("connect:{operation}")),
-        Err(e) if e.is_retryable() || e.code == VendorErrorCode::CredentialsInvalid => {
-            unclear.push(format!("{operation}: {}", e.message));
+        // These say nothing about the permission.
+        Err(e)
+            if e.is_retryable()
+                || matches!(
+                    e.code,
+                    VendorErrorCode::CredentialsInvalid
+                        | VendorErrorCode::ClockInvalid
+                        | VendorErrorCode::RequestRejected
+                        | VendorErrorCode::RegionInvalid
+                ) =>
+        {
+            unclear.push(format!("{operation}: {}", e.for_operators()));
         }
         Ok(()) | Err(_) => {}
     };
@@ -275,7 +302,7 @@ async fn search(report: &mut Report, parts: &Parts, name: &InstanceName) {
         Err(e) => {
             let remedy = "Allow connect:SearchContacts; until then a leg is not found if the answer to its join was lost and \
                           GetCurrentUserData does not list it";
-            report.warn(report::CONNECT_SEARCH, about, e.message, remedy);
+            report.warn(report::CONNECT_SEARCH, about, e.for_operators(), remedy);
         }
     }
 }
@@ -333,7 +360,7 @@ async fn excess(report: &mut Report, parts: &Parts, name: &InstanceName) {
         }
         Err(e) => {
             let remedy = "Run the check again; if the warning remains, act on the vendor's message";
-            report.warn(report::CONNECT_EXCESS, about, e.message, remedy);
+            report.warn(report::CONNECT_EXCESS, about, e.for_operators(), remedy);
         }
     }
 }

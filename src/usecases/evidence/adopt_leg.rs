@@ -285,7 +285,7 @@ impl EvidenceService {
     async fn retry_later(&self, leg: &UnknownLeg, error: &VendorError) -> Result<(), UseCaseError> {
         let unknown = error.code == VendorErrorCode::ResourceNotFound;
         if leg.looks >= MAX_LOOKS && (unknown || !error.is_retryable()) {
-            tracing::warn!(leg_contact_id = %leg.leg, code = %error.code, "dropping the unknown leg {} after {} lookups: {}", leg.leg, leg.looks, error.message);
+            tracing::warn!(leg_contact_id = %leg.leg, code = %error.code, "dropping the unknown leg {} after {} lookups: {}", leg.leg, leg.looks, error.for_operators());
             return Ok(self.forget_leg(leg).await?);
         }
         let wait = jiff::SignedDuration::try_from(Backoff::LOOK.wait(leg.looks, self.ctx.random()))

@@ -169,7 +169,7 @@ impl EvidenceService {
 
 fn log_failed_lookup(user: &UserId, error: Option<&VendorError>) {
     let code = error.map_or("timeout", |e| e.code.as_str());
-    let message = error.map_or("no answer in time", |e| e.message.as_str());
+    let message = error.map_or_else(|| "no answer in time".to_owned(), VendorError::for_operators);
     tracing::warn!(
         code,
         "could not look up the supervisor {user} of a carrier's leg: {message}; the carrier should retry"

@@ -115,6 +115,7 @@ impl IdentityResolver {
                 operation: Operation::SearchUsers,
                 code: VendorErrorCode::Timeout,
                 message: "Connect did not answer in time which user has that name".into(),
+                operator_note: None,
                 verdict: Verdict::Retry,
                 may_have_happened: false,
             }))

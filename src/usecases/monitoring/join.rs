@@ -234,7 +234,7 @@ impl MonitoringService {
             Err(error) => error,
         };
         *maybe_sent |= error.may_have_happened;
-        tracing::warn!(supervision_id = %s.id, code = %error.code, attempt, "MonitorContact for {} failed: {}", s.id, error.message);
+        tracing::warn!(supervision_id = %s.id, code = %error.code, attempt, "MonitorContact for {} failed: {}", s.id, error.for_operators());
         if self.ctx.is_stopping() && error.is_retryable() {
             return JoinAttempt::Stopping;
         }
@@ -292,13 +292,15 @@ impl MonitoringService {
             .collect())
     }
 
-    /// Connect refused a join with a code that may mean that the contact is full. If it is, returns a detail that names the
-    /// supervisors on it, and schedules polls of them, because what we know of them may be out of date.
-    async fn describe_full_contact(
+    /// Connect refused a join with a code that may mean that the contact is full. If it is, returns that code and a detail that names
+    /// the supervisors on it, and schedules polls of them, because what we know of them may be out of date. If no other supervisor is
+    /// on the contact, asks whether the CCP is open: Connect answers 402 for a closed one, too (amazon-connect-streams issue 816).
+    async fn explain_refusal(
         &self,
         id: SupervisionId,
         code: JoinFailure,
-    ) -> Result<Option<String>, MonitoringError> {
+        detail: &str,
+    ) -> Result<Option<(JoinFailure, String)>, MonitoringError> {
         const QUOTA: JoinFailure = JoinFailure::Vendor(VendorErrorCode::QuotaLimitReached);
         if code != QUOTA && code != JoinFailure::Vendor(VendorErrorCode::RequestInvalid) {
             return Ok(None);
@@ -307,6 +309,14 @@ impl MonitoringService {
             return Ok(None);
         };
         let others = self.others_on_call(&supervision).await?;
+        if others.is_empty() && code == QUOTA {
+            let detail = format!(
+                "{}. No other supervisor is known on this contact. Is the supervisor's Contact Control Panel (CCP) open and logged in? \
+                 Connect answers like this when it is closed.",
+                detail.trim_end_matches('.')
+            );
+            return Ok(Some((code, detail)));
+        }
         if others.len() < SUPERVISORS_PER_CALL || (code != QUOTA && !self.is_contact_active(&supervision).await) {
             return Ok(None);
         }
@@ -324,10 +334,11 @@ impl MonitoringService {
             name.unwrap_or_else(|| "an unknown supervisor".into())
         });
         let names: Vec<String> = names.collect();
-        Ok(Some(format!(
+        let detail = format!(
             "Connect accepts no further supervisor on this contact; on it are {}.",
             names.join(", ")
-        )))
+        );
+        Ok(Some((OwnJoinFailure::ContactLimitReached.into(), detail)))
     }
 
     /// Whether the vendor confirms that the contact has not ended.
@@ -348,13 +359,13 @@ impl MonitoringService {
         detail: &str,
     ) -> Result<(), MonitoringError> {
         // The more precise code is optional, so an error here must not prevent recording the failure.
-        let full = self.describe_full_contact(id, code).await.unwrap_or_else(|e| {
+        let explained = self.explain_refusal(id, code, detail).await.unwrap_or_else(|e| {
             tracing::warn!(supervision_id = %id, error = %e, "could not read who is on the contact of {id}; keeping the original code: {e}");
             None
         });
-        let (code, detail) = full.as_deref().map_or((code, detail), |full| {
-            (OwnJoinFailure::ContactLimitReached.into(), full)
-        });
+        let (code, detail) = explained
+            .as_ref()
+            .map_or((code, detail), |(code, detail)| (*code, detail.as_str()));
         self.ctx.count(&MetricEvent::JoinFailed(code));
         self.until_stored(id, || {
             self.ctx.update(id, |s| {

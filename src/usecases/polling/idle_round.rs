@@ -148,7 +148,7 @@ impl PollingService {
         let seen = match self.user_data_of(instance, &users, idle, Priority::IdlePoll).await {
             Ok(seen) => seen,
             Err(e) => {
-                tracing::warn!(%instance, code = %e.code, users = users.len(), "the batch poll of {instance} failed; polling again at the next interval: {}", e.message);
+                tracing::warn!(%instance, code = %e.code, users = users.len(), "the batch poll of {instance} failed; polling again at the next interval: {}", e.for_operators());
                 return Ok(());
             }
         };
@@ -264,7 +264,7 @@ impl PollingService {
             Err(e) if !e.is_retryable() && users.len() > 1 => e,
             other => return other,
         };
-        tracing::warn!(%instance, code = %refused.code, users = users.len(), "GetCurrentUserData refused a call for {} users; retrying with fewer: {}", users.len(), refused.message);
+        tracing::warn!(%instance, code = %refused.code, users = users.len(), "GetCurrentUserData refused a call for {} users; retrying with fewer: {}", users.len(), refused.for_operators());
         let parts: Vec<&[UserId]> = if wanted < users.len() {
             vec![&users[..wanted]]
         } else {

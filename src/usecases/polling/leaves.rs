@@ -102,7 +102,7 @@ impl PollingService {
         let seen = match self.user_data_of(instance, &users, users.len(), Priority::Claim).await {
             Ok(seen) => seen,
             Err(e) => {
-                tracing::warn!(%instance, code = %e.code, users = users.len(), "could not ask about {due} leaves; asking again later: {}", e.message);
+                tracing::warn!(%instance, code = %e.code, users = users.len(), "could not ask about {due} leaves; asking again later: {}", e.for_operators());
                 for s in &leaving[..due] {
                     self.schedule_next_ask(s).await?;
                 }

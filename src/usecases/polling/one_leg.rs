@@ -200,5 +200,5 @@ impl PollingService {
 }
 
 pub(crate) fn log_failed_poll(s: &Supervision, e: &VendorError) {
-    tracing::warn!(supervision_id = %s.id, code = %e.code, "could not poll {}; polling again later: {}", s.id, e.message);
+    tracing::warn!(supervision_id = %s.id, code = %e.code, "could not poll {}; polling again later: {}", s.id, e.for_operators());
 }

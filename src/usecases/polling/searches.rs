@@ -202,7 +202,7 @@ impl PollingService {
         {
             Ok(found) => Some(found),
             Err(e) => {
-                tracing::warn!(%instance, code = %e.code, "could not search for legs whose join had no answer: {}", e.message);
+                tracing::warn!(%instance, code = %e.code, "could not search for legs whose join had no answer: {}", e.for_operators());
                 None
             }
         }
@@ -230,7 +230,7 @@ impl PollingService {
         {
             Ok(seen) => Ok(Examined::Described(Box::new(Candidate { seen, asked_at, listed }))),
             Err(e) => {
-                tracing::warn!(leg_contact_id = %leg, code = %e.code, "could not describe {leg}, which may be the leg of a join without an answer: {}", e.message);
+                tracing::warn!(leg_contact_id = %leg, code = %e.code, "could not describe {leg}, which may be the leg of a join without an answer: {}", e.for_operators());
                 Ok(match e.code {
                     VendorErrorCode::BudgetLimitReached => Examined::NotAsked,
                     _ => Examined::Unclear,
@@ -257,7 +257,7 @@ impl PollingService {
     }
 
     async fn look_failed(&self, searching: &[&Supervision], error: &VendorError) -> Result<(), PollingError> {
-        tracing::warn!(code = %error.code, joins = searching.len(), "could not look for the legs of {} joins; looking again later: {}", searching.len(), error.message);
+        tracing::warn!(code = %error.code, joins = searching.len(), "could not look for the legs of {} joins; looking again later: {}", searching.len(), error.for_operators());
         let own = error.code == VendorErrorCode::BudgetLimitReached;
         for s in searching {
             self.ctx

@@ -214,6 +214,8 @@ stable_codes! {
         AccessForbidden = "connect_access_forbidden",
         /// AWS credentials are missing, expired or wrong.
         CredentialsInvalid = "connect_credentials_invalid",
+        /// AWS rejected the signature's time: the clock of our machine differs too much from AWS's.
+        ClockInvalid = "connect_clock_invalid",
         /// The contact, user or instance does not exist.
         ResourceNotFound = "connect_resource_not_found",
         /// ContactNotFoundException: the contact has ended.
@@ -251,8 +253,10 @@ pub struct VendorError {
     pub operation: Operation,
     /// Why it failed.
     pub code: VendorErrorCode,
-    /// A description for people. Contains the vendor's message without control characters.
+    /// A description for every caller. It names no AWS account, role or ARN, and quotes nothing that did not come from Connect.
     pub message: String,
+    /// More for operators only: the vendor's own error code and words, or the first words of a page that a proxy answered.
+    pub operator_note: Option<String>,
     /// Whether the call may be retried.
     pub verdict: Verdict,
     /// Whether Connect may have carried out the call although it failed, because its answer was lost.
@@ -260,6 +264,14 @@ pub struct VendorError {
 }
 
 impl VendorError {
+    /// The message with what only operators may see: for logs and `sidedoor check`, never for an answer of the API.
+    pub fn for_operators(&self) -> String {
+        match &self.operator_note {
+            Some(note) => format!("{} ({note})", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// Whether a retry can succeed.
     pub fn is_retryable(&self) -> bool {
         self.verdict != Verdict::Never
@@ -427,10 +439,30 @@ mod tests {
                 operation: Operation::MonitorContact,
                 code: VendorErrorCode::Timeout,
                 message: String::new(),
+                operator_note: None,
                 verdict,
                 may_have_happened: false,
             };
             assert_eq!(error.is_retryable(), retryable, "{verdict:?}");
         }
+    }
+
+    #[test]
+    fn vendor_error_shows_its_note_to_operators_only() {
+        let mut error = VendorError {
+            operation: Operation::MonitorContact,
+            code: VendorErrorCode::AccessForbidden,
+            message: "AWS denied access.".into(),
+            operator_note: None,
+            verdict: Verdict::Never,
+            may_have_happened: false,
+        };
+        assert_eq!(error.for_operators(), "AWS denied access.");
+        error.operator_note = Some("AccessDeniedException: role sidedoor".into());
+        assert_eq!(
+            error.for_operators(),
+            "AWS denied access. (AccessDeniedException: role sidedoor)"
+        );
+        assert!(!error.to_string().contains("role"), "{error}");
     }
 }

@@ -140,10 +140,16 @@ async fn transfer(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(
 struct NewUser {
     user_id: String,
     username: Option<String>,
+    #[serde(default = "open")]
+    ccp_open: bool,
+}
+
+fn open() -> bool {
+    true
 }
 
 async fn add_user(State(fake): State<ConnectFake>, Json(body): Json<NewUser>) -> StatusCode {
-    fake.set_ccp_open(&body.user_id, true);
+    fake.set_ccp_open(&body.user_id, body.ccp_open);
     if let Some(name) = &body.username {
         fake.name_user(&body.user_id, name);
     }

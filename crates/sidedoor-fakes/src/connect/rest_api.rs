@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::ledger::CallEntry;
 use super::state::ApiError;
-use super::{ConnectFake, contact_search, control_api, operations, sigv4, sts, user_data};
+use super::{ConnectFake, constraints, contact_search, control_api, operations, sigv4, sts, user_data};
 use crate::clock::{iso, real_now};
 use crate::control;
 use crate::faults::Fault;
@@ -185,8 +185,8 @@ impl ConnectFake {
         let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
             return answer_error(&ApiError::new(400, "InvalidRequestException", "The body is too large"));
         };
-        let verify = self.state().settings.verify_signatures;
-        let checked = sigv4::check("connect", &parts.method, &parts.uri, &parts.headers, &bytes, verify);
+        let rules = self.signature_rules();
+        let checked = sigv4::check("connect", &parts.method, &parts.uri, &parts.headers, &bytes, rules);
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let about = about(&parts.uri, &body);
         let fault = if checked.is_ok() {
@@ -205,7 +205,10 @@ impl ConnectFake {
             }
             _ => {
                 let allowed = operations::allowed(&self.state(), operation);
-                allowed.and_then(|()| effect(self, &body))
+                let kind = self.state().settings.constraint_error;
+                allowed
+                    .and_then(|()| constraints::check(operation, &parts.uri, &body, kind))
+                    .and_then(|()| effect(self, &body))
             }
         };
         let outcome = match (outcome, &fault) {
@@ -214,7 +217,7 @@ impl ConnectFake {
         };
         let status = match &fault {
             Some(fault) if fault.loses_answer() => 0,
-            Some(fault) if fault.html_page => 200,
+            Some(fault) if fault.html_page => fault.status.unwrap_or(200),
             _ => outcome.as_ref().map_or_else(|e| e.status, |_| 200),
         };
         let client_token = body.get("ClientToken").and_then(Value::as_str).map(ToOwned::to_owned);

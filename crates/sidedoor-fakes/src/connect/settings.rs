@@ -26,6 +26,16 @@ pub enum StopVoiceLeg {
     AcceptAndIgnore,
 }
 
+/// The error code for a request that breaks a rule of the service's model. AWS does not document which it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ConstraintError {
+    /// InvalidParameterException if the operation has this error in the model, else InvalidRequestException: the default.
+    Modelled,
+    /// `ValidationException`, as many other services answer it. No operation of Connect has it in the model.
+    ValidationException,
+}
+
 /// Which field of a leg holds the id of the supervised contact. AWS does not document it, so every possible field can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LinkField {
@@ -86,6 +96,14 @@ pub struct ConnectSettings {
     pub last_party_delay_ms: u64,
     /// Verify AWS signatures. With `false`, the header must be there but any signature is accepted.
     pub verify_signatures: bool,
+    /// Reject a signature whose time is further than this from the vendor's clock, s; AWS allows 300. `None`: not checked, so that a
+    /// test can move the vendor's clock.
+    pub signature_age_s: Option<u32>,
+    /// MonitorContact refuses a supervisor whose CCP is closed with 402 ServiceQuotaExceededException, as Streams issue 816 reports.
+    /// With `false`, the leg is created and does not connect.
+    pub refuse_closed_ccp: bool,
+    /// The error code for a request with a missing, too long or unknown value.
+    pub constraint_error: ConstraintError,
     /// Operations that answer 403 AccessDeniedException. The default denies an operation that Sidedoor does not need, so that a
     /// test notices when it starts to use it.
     pub denied_operations: Vec<String>,
@@ -142,6 +160,9 @@ impl Default for ConnectSettings {
             voice_legs_per_user: 1,
             last_party_delay_ms: 0,
             verify_signatures: true,
+            signature_age_s: None,
+            refuse_closed_ccp: false,
+            constraint_error: ConstraintError::Modelled,
             denied_operations: vec!["ListSecurityProfiles".into()],
             attributes_off: Vec::new(),
             poll_staleness_ms: 0,

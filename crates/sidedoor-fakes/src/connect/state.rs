@@ -158,8 +158,12 @@ impl InstanceState {
         let supervised = found
             .ok_or_else(|| ApiError::new(404, "ResourceNotFoundException", "Contact not found"))?
             .clone();
-        if !self.users.contains_key(user) {
+        let Some(listener) = self.users.get(user) else {
             return Err(ApiError::new(404, "ResourceNotFoundException", "User not found"));
+        };
+        if self.settings.refuse_closed_ccp && !listener.ccp_open {
+            let message = "Service quota exceeded";
+            return Err(ApiError::new(402, "ServiceQuotaExceededException", message));
         }
         if supervised.ended.is_some() {
             return Err(invalid("One or more of the input parameters are invalid"));

@@ -17,14 +17,10 @@ pub(super) fn user_data(state: &mut InstanceState, body: &Value) -> Answer {
         .and_then(Value::as_array)
         .cloned()
         .unwrap_or_default();
-    if agents.is_empty() || agents.len() > 100 {
-        return Err(bad("Agents must have 1 to 100 members"));
+    if agents.is_empty() {
+        return Err(bad("the fake supports only the filter Agents"));
     }
-    let most = body
-        .get("MaxResults")
-        .and_then(Value::as_u64)
-        .unwrap_or(100)
-        .clamp(1, 100);
+    let most = body.get("MaxResults").and_then(Value::as_u64).unwrap_or(100);
     let begin: usize = body
         .get("NextToken")
         .and_then(Value::as_str)
