@@ -14,7 +14,7 @@ use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
 use sidedoor_domain::ports::telephony::{LegsFound, UserContact, UserDataSeen};
 use sidedoor_domain::ports::{
-    Admission, DateSeen, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
+    Admission, DateSeen, Endpoint, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
 };
 use sidedoor_domain::supervision::Mode;
 
@@ -32,22 +32,22 @@ const MAX_PAGES: usize = 20;
 
 #[async_trait]
 impl Telephony for AmazonConnect {
-    fn try_admit_monitor(&self, instance: &InstanceName) -> Option<Admission> {
-        let client = self.client(instance, Operation::MonitorContact).ok()?;
+    fn try_admit_monitor(&self, endpoint: &Endpoint) -> Option<Admission> {
+        let client = self.client(endpoint, Operation::MonitorContact).ok()?;
         client
             .budget(Operation::MonitorContact)?
             .try_take(Priority::Join)
             .then(Admission::granted)
     }
 
-    async fn admit_monitor(&self, instance: &InstanceName, patience: Duration) -> Result<Admission, VendorError> {
-        self.client_in_turn(instance, Operation::MonitorContact, Priority::Join, patience)
+    async fn admit_monitor(&self, endpoint: &Endpoint, patience: Duration) -> Result<Admission, VendorError> {
+        self.client_in_turn(endpoint, Operation::MonitorContact, Priority::Join, patience)
             .await?;
         Ok(Admission::granted())
     }
 
     async fn monitor(&self, call: &MonitorCall, _admission: Admission) -> Result<String, VendorError> {
-        let client = self.client(&call.instance, Operation::MonitorContact)?;
+        let client = self.client(&call.endpoint, Operation::MonitorContact)?;
         let mut request = client
             .connect
             .monitor_contact()
@@ -73,14 +73,9 @@ impl Telephony for AmazonConnect {
         })
     }
 
-    async fn describe(
-        &self,
-        instance: &InstanceName,
-        id: &str,
-        priority: Priority,
-    ) -> Result<ContactSeen, VendorError> {
+    async fn describe(&self, endpoint: &Endpoint, id: &str, priority: Priority) -> Result<ContactSeen, VendorError> {
         let client = self
-            .client_in_turn(instance, Operation::DescribeContact, priority, PATIENCE)
+            .client_in_turn(endpoint, Operation::DescribeContact, priority, PATIENCE)
             .await?;
         let request = client
             .connect
@@ -101,9 +96,9 @@ impl Telephony for AmazonConnect {
         })
     }
 
-    async fn end_leg(&self, instance: &InstanceName, leg: &ClearedLeg) -> Result<(), VendorError> {
+    async fn end_leg(&self, endpoint: &Endpoint, leg: &ClearedLeg) -> Result<(), VendorError> {
         let client = self
-            .client_in_turn(instance, Operation::StopContact, Priority::Claim, PATIENCE)
+            .client_in_turn(endpoint, Operation::StopContact, Priority::Claim, PATIENCE)
             .await?;
         let request = client
             .connect
@@ -117,15 +112,15 @@ impl Telephony for AmazonConnect {
             .map_err(|e| vendor_error(Operation::StopContact, &e))
     }
 
-    fn free_calls(&self, instance: &InstanceName, operation: Operation, priority: Priority) -> usize {
-        let client = self.client(instance, operation).ok();
+    fn free_calls(&self, endpoint: &Endpoint, operation: Operation, priority: Priority) -> usize {
+        let client = self.client(endpoint, operation).ok();
         let budget = client.and_then(|client| client.budget(operation));
         budget.map_or(0, |budget| budget.free(priority))
     }
 
     async fn current_contacts(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         users: &[UserId],
         priority: Priority,
     ) -> Result<UserDataSeen, VendorError> {
@@ -134,7 +129,7 @@ impl Telephony for AmazonConnect {
         let mut next: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let client = self
-                .client_in_turn(instance, Operation::GetCurrentUserData, priority, PATIENCE)
+                .client_in_turn(endpoint, Operation::GetCurrentUserData, priority, PATIENCE)
                 .await?;
             let answer = client
                 .connect
@@ -173,7 +168,7 @@ impl Telephony for AmazonConnect {
 
     async fn legs_begun(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         users: &[UserId],
         (from, until): (jiff::Timestamp, jiff::Timestamp),
         priority: Priority,
@@ -194,7 +189,7 @@ impl Telephony for AmazonConnect {
         let mut next: Option<String> = None;
         for _ in 0..LegsFound::MAX_PAGES {
             let client = self
-                .client_in_turn(instance, Operation::SearchContacts, priority, PATIENCE)
+                .client_in_turn(endpoint, Operation::SearchContacts, priority, PATIENCE)
                 .await?;
             let answer = client
                 .connect
@@ -219,13 +214,18 @@ impl Telephony for AmazonConnect {
     }
 
     async fn ask_date(&self, instance: &InstanceName) -> Result<DateSeen, VendorError> {
-        let client = self.client(instance, Operation::Date)?;
+        let client = self.client(&Endpoint::from(instance), Operation::Date)?;
         dates::ask(&self.http, &client.endpoint, instance, self.clock.as_ref()).await
     }
 
     async fn users_named(&self, instance: &InstanceName, name: &str) -> Result<Vec<UserId>, VendorError> {
         let client = self
-            .client_in_turn(instance, Operation::SearchUsers, Priority::Join, PATIENCE)
+            .client_in_turn(
+                &Endpoint::from(instance),
+                Operation::SearchUsers,
+                Priority::Join,
+                PATIENCE,
+            )
             .await?;
         let condition = StringCondition::builder()
             .field_name("Username")
@@ -248,7 +248,12 @@ impl Telephony for AmazonConnect {
 
     async fn user_exists(&self, instance: &InstanceName, user: &UserId) -> Result<bool, VendorError> {
         let client = self
-            .client_in_turn(instance, Operation::DescribeUser, Priority::UnknownLeg, PATIENCE)
+            .client_in_turn(
+                &Endpoint::from(instance),
+                Operation::DescribeUser,
+                Priority::UnknownLeg,
+                PATIENCE,
+            )
             .await?;
         let request = client
             .connect

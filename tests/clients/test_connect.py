@@ -227,6 +227,33 @@ def test_proxy_page_is_no_error_of_connect(connect, connect_url, contact):
     assert describe(connect, call)["Id"] == call
 
 
+def test_replicated_instance_is_active_in_one_region_for_a_contact(connect, connect_url, contact, settings):
+    east = connect_client(connect_url, region="us-east-1")
+    settings(replicated=True, activeRegion="us-east-1")
+    call = contact()
+    assert error_of(lambda: monitor(connect, call, user="supervisor-3")) == ("InvalidActiveRegionException", 400)
+    leg = monitor(east, call, user="supervisor-3")["ContactId"]
+    assert error_of(lambda: stop(connect, leg)) == ("InvalidActiveRegionException", 400)
+    assert error_of(lambda: describe(connect, leg)) == ("InvalidActiveRegionException", 400)
+    assert describe(east, leg)["Id"] == leg
+
+    def listed(client):
+        answer = client.get_current_user_data(InstanceId=INSTANCE, Filters={"Agents": ["supervisor-3"]})
+        return [c["ContactId"] for c in answer["UserDataList"][0]["Contacts"]]
+
+    assert (listed(connect), listed(east)) == ([], [leg])
+    settings(otherRegion="notFound")
+    assert error_of(lambda: describe(connect, leg)) == ("ResourceNotFoundException", 404)
+    move = requests.post(f"{connect_url}/_fake/contacts/{call}/region", json={"region": "us-west-2"}, timeout=5)
+    assert move.status_code == 204
+    assert describe(connect, leg)["Id"] == leg
+    assert error_of(lambda: describe(east, leg)) == ("ResourceNotFoundException", 404)
+    settings(inactiveRegions=["us-east-1"])
+    assert error_of(lambda: listed(east)) == ("InvalidActiveRegionException", 400)
+    elsewhere = connect_client(connect_url, region="eu-west-2")
+    assert error_of(lambda: describe(elsewhere, leg)) == ("ResourceNotFoundException", 404)
+
+
 def test_wrong_signature_is_rejected(connect_url, contact):
     kind, status = error_of(lambda: monitor(connect_client(connect_url, secret="wrong"), contact()))
     assert status == 403

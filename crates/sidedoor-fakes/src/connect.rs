@@ -11,6 +11,7 @@
 //! | [`constraints`] | what the service's model refuses: missing members, lengths, enums, patterns |
 //! | [`contact_search`] | SearchContacts |
 //! | [`user_data`] | GetCurrentUserData, which may be stale |
+//! | [`regions`] | the two Regions of a replicated instance |
 //! | [`rest_api`] | the rest-json protocol: paths, errors, headers |
 //! | [`sigv4`] | verification of AWS signatures |
 //! | [`sts`] | STS GetCallerIdentity |
@@ -30,6 +31,7 @@ mod event_payloads;
 mod forged_events;
 mod ledger;
 mod operations;
+mod regions;
 mod rest_api;
 mod settings;
 mod sigv4;
@@ -50,7 +52,7 @@ use jiff::SignedDuration;
 pub use ledger::{CallEntry, EndEntry, Ledger};
 pub(super) use rest_api::router;
 use serde_json::Value;
-pub use settings::{ConnectSettings, ConstraintError, DetailType, LinkField, StopVoiceLeg};
+pub use settings::{ConnectSettings, ConstraintError, DetailType, LinkField, OtherRegion, StopVoiceLeg};
 use sigv4::SignatureRules;
 use state::InstanceState;
 use tokio_util::sync::CancellationToken;
@@ -62,8 +64,10 @@ use super::faults::Fault;
 
 /// Id of the Connect instance in the default settings.
 pub const INSTANCE: &str = "11111111-2222-4333-8444-555555555555";
-/// The AWS Region in all ARNs.
+/// The AWS Region of the instance, in all ARNs of a contact there.
 pub const REGION: &str = "us-west-2";
+/// The other Region of the instance, if the setting `replicated` is on.
+pub const REPLICA_REGION: &str = "us-east-1";
 /// The AWS account in all ARNs and events.
 pub const ACCOUNT: &str = "111122223333";
 /// The only accepted AWS access key id.
@@ -258,6 +262,14 @@ impl ConnectFake {
     /// When the contact is unknown.
     pub fn hold(&self, contact: &str, on_hold: bool) -> Result<(), String> {
         self.state().hold(contact, on_hold)
+    }
+
+    /// Moves a contact and its legs to the other Region of a replicated instance.
+    ///
+    /// # Errors
+    /// When the contact or the Region is unknown.
+    pub fn move_to_region(&self, contact: &str, region: &str) -> Result<(), String> {
+        self.state().move_to_region(contact, region)
     }
 
     /// The customer (`CUSTOMER`) or the agent (`AGENT`) hangs up: the contact ends, and every leg on it.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
-use sidedoor_domain::ports::{MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode};
+use sidedoor_domain::ports::{Endpoint, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode};
 
 use super::Parts;
@@ -29,12 +29,28 @@ const DENIED: VendorErrorCode = VendorErrorCode::AccessForbidden;
 pub(super) async fn check(report: &mut Report, parts: &Parts) {
     for name in parts.config.connect.instances.keys() {
         date(report, parts, name).await;
-        if !identity(report, parts, name).await || !instance(report, parts, name).await {
+        let first = Endpoint::from(name);
+        if !identity(report, parts, name).await || !instance(report, parts, &first).await {
             continue;
         }
         monitoring(report, parts, name).await;
         users(report, parts, name).await;
-        rights(report, parts, name).await;
+        rights(report, parts, &first).await;
+        let replica = parts
+            .config
+            .connect
+            .instances
+            .get(name)
+            .and_then(|i| i.replica.as_ref());
+        if let Some(replica) = replica {
+            let second = Endpoint {
+                instance: name.clone(),
+                region: Some(replica.region.clone()),
+            };
+            if instance(report, parts, &second).await {
+                rights(report, parts, &second).await;
+            }
+        }
         search(report, parts, name).await;
         staleness(report, parts, name).await;
         excess(report, parts, name).await;
@@ -123,9 +139,18 @@ fn event_account(report: &mut Report, parts: &Parts, name: &InstanceName, ours: 
     }
 }
 
-async fn instance(report: &mut Report, parts: &Parts, name: &InstanceName) -> bool {
-    let about = Some(name.as_str());
-    match parts.telephony.instance(name).await {
+/// What a line is about: the instance, with the Region if it is not the first one.
+fn about_endpoint(endpoint: &Endpoint) -> String {
+    match &endpoint.region {
+        Some(region) => format!("{} in {region}", endpoint.instance),
+        None => endpoint.instance.to_string(),
+    }
+}
+
+async fn instance(report: &mut Report, parts: &Parts, endpoint: &Endpoint) -> bool {
+    let about = about_endpoint(endpoint);
+    let about = Some(about.as_str());
+    match parts.telephony.instance(endpoint).await {
         Ok(InstanceSeen { alias, status }) if status == "ACTIVE" => {
             report.ok(report::CONNECT_INSTANCE, about, format!("{alias}, {status}"));
             true
@@ -202,8 +227,9 @@ async fn users(report: &mut Report, parts: &Parts, name: &InstanceName) {
 
 /// Calls the operations with a contact and a user that do not exist. A missing permission answers 403; any other answer
 /// shows that the permission exists.
-async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
-    let about = Some(name.as_str());
+async fn rights(report: &mut Report, parts: &Parts, endpoint: &Endpoint) {
+    let about = about_endpoint(endpoint);
+    let about = Some(about.as_str());
     let unknown = uuid::Uuid::new_v4().to_string();
     let (Ok(contact), Ok(user)) = (ContactId::parse(unknown.as_str()), UserId::parse(unknown.as_str())) else {
         return;
@@ -233,21 +259,21 @@ async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
         }
         Ok(()) | Err(_) => {}
     };
-    let described = parts.telephony.describe(name, &unknown, Priority::IdlePoll).await;
+    let described = parts.telephony.describe(endpoint, &unknown, Priority::IdlePoll).await;
     judge(Operation::DescribeContact, described.map(|_| ()));
     let current = parts
         .telephony
-        .current_contacts(name, std::slice::from_ref(&user), Priority::IdlePoll)
+        .current_contacts(endpoint, std::slice::from_ref(&user), Priority::IdlePoll)
         .await;
     judge(Operation::GetCurrentUserData, current.map(|_| ()));
     judge(
         Operation::MonitorContact,
-        monitor_unknown_contact(parts, name, contact, user.clone()).await,
+        monitor_unknown_contact(parts, endpoint, contact, user.clone()).await,
     );
     // Only legs of partner carriers need it.
     let mut carriers = parts.config.usecases.timing.vendors.keys();
     if carriers.any(|vendor| vendor != AMAZON_CONNECT) {
-        let known = parts.telephony.user_exists(name, &user).await;
+        let known = parts.telephony.user_exists(&endpoint.instance, &user).await;
         judge(Operation::DescribeUser, known.map(|_| ()));
     }
     let stop = "StopContact was not tried, because Sidedoor calls it only for a supervisor's own leg";
@@ -271,13 +297,13 @@ async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
 /// Calls MonitorContact with a contact and a user that do not exist, so it can only fail.
 async fn monitor_unknown_contact(
     parts: &Parts,
-    name: &InstanceName,
+    endpoint: &Endpoint,
     contact: ContactId,
     user: UserId,
 ) -> Result<(), VendorError> {
-    let admission = parts.telephony.admit_monitor(name, Duration::from_secs(10)).await?;
+    let admission = parts.telephony.admit_monitor(endpoint, Duration::from_secs(10)).await?;
     let call = MonitorCall {
-        instance: name.clone(),
+        endpoint: endpoint.clone(),
         contact,
         user,
         allowed: Mode::Silent,
@@ -293,10 +319,10 @@ async fn search(report: &mut Report, parts: &Parts, name: &InstanceName) {
     let Ok(user) = UserId::parse(uuid::Uuid::new_v4().to_string()) else {
         return;
     };
-    let range = (now - SEARCHED, now);
+    let (range, endpoint) = ((now - SEARCHED, now), Endpoint::from(name));
     let found = parts
         .telephony
-        .legs_begun(name, std::slice::from_ref(&user), range, Priority::IdlePoll);
+        .legs_begun(&endpoint, std::slice::from_ref(&user), range, Priority::IdlePoll);
     match found.await {
         Ok(_) => report.ok(report::CONNECT_SEARCH, about, "SearchContacts is allowed"),
         Err(e) => {

@@ -11,7 +11,7 @@ use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::{ContactSeen, LegId};
 use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite, UnknownLeg};
 use sidedoor_domain::ports::{
-    CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
+    CommitOutcome, Endpoint, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
 };
 use sidedoor_domain::supervision::{Origin, Requester, State, Supervision, Supervisor};
 
@@ -158,11 +158,10 @@ impl EvidenceService {
         let asked_at = self.ctx.now();
         match self
             .ctx
-            .telephony()
-            .describe(&leg.instance, &leg.leg, Priority::UnknownLeg)
+            .describe_anywhere(&Endpoint::from(&leg.instance), &leg.leg, Priority::UnknownLeg)
             .await
         {
-            Ok(seen) if seen.is_monitor() => self.adopt_described(leg, &seen, asked_at).await,
+            Ok((seen, found)) if seen.is_monitor() => self.adopt_described(leg, &seen, &found, asked_at).await,
             Ok(_) => {
                 tracing::warn!(leg_contact_id = %leg.leg, "dropping leg {}: an event called it a MONITOR contact, but DescribeContact does not", leg.leg);
                 Ok(self.forget_leg(leg).await?)
@@ -175,16 +174,15 @@ impl EvidenceService {
         &self,
         leg: &UnknownLeg,
         seen: &ContactSeen,
+        found: &Endpoint,
         asked_at: jiff::Timestamp,
     ) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let user = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
         if let Some(user) = &user
-            && self
-                .give_to_search(&leg.instance, user, seen, asked_at)
-                .await?
-                .is_some()
+            && let Some((id, _)) = self.give_to_search(&leg.instance, user, seen, asked_at).await?
         {
+            self.ctx.note_region(id, found.region.as_ref()).await;
             return Ok(self.forget_leg(leg).await?);
         }
         if let Some(user) = &user
@@ -226,6 +224,7 @@ impl EvidenceService {
             now + self.ctx.settings.intervals.first_look,
         );
         new.compliance = compliance;
+        new.region.clone_from(&found.region);
         if let Some(by) = self.disconnect_of_lost_join(&new, seen).await? {
             new.ask_to_leave(by, now, self.ctx.leave_times());
             // Polling carries out the leave.

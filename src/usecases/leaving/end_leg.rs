@@ -57,11 +57,7 @@ impl LeavingService {
             return self.direct_browser(id, ServerEnd::None, "directed the browser").await;
         }
         let asked_at = self.ctx.now();
-        let seen = self
-            .ctx
-            .telephony()
-            .describe(&supervision.instance, leg.as_str(), Priority::Claim)
-            .await;
+        let seen = self.ctx.describe_for(&supervision, leg.as_str(), Priority::Claim).await;
         if let Ok(seen) = &seen {
             let observation = Observation::of_description(seen, asked_at, self.ctx.now());
             self.evidence
@@ -142,11 +138,7 @@ impl LeavingService {
                 () = self.ctx.deps.stopping.cancelled() => return Ok(()),
             }
             // A clearance is valid only for its moment, so describe the leg again before every attempt.
-            seen = self
-                .ctx
-                .telephony()
-                .describe(&supervision.instance, leg.as_str(), Priority::Claim)
-                .await;
+            seen = self.ctx.describe_for(&supervision, leg.as_str(), Priority::Claim).await;
         }
         self.direct_browser(id, ServerEnd::Refused, "StopContact did not succeed")
             .await
@@ -170,11 +162,7 @@ impl LeavingService {
         };
         let cleared =
             clear_to_end(leg, seen, user, s.contact.as_ref()).map_err(|r| ServerEndError::Interlock(r.to_string()))?;
-        self.ctx
-            .telephony()
-            .end_leg(&s.instance, &cleared)
-            .await
-            .map_err(ServerEndError::Vendor)
+        self.ctx.end_leg_of(s, &cleared).await.map_err(ServerEndError::Vendor)
     }
 
     /// The directive has expired and the leg still exists: directs the browser again, because a disconnect never expires. If the

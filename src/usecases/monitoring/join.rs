@@ -13,7 +13,9 @@ use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
 use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::telephony::MonitorCall;
-use sidedoor_domain::ports::{Admission, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode};
+use sidedoor_domain::ports::{
+    Admission, Endpoint, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
+};
 use sidedoor_domain::supervision::{Mode, State, Supervision};
 
 use crate::usecases::error::UseCaseError;
@@ -33,6 +35,8 @@ const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::
 enum JoinAttempt {
     Leg(LegId),
     Again(Duration),
+    /// Connect has refused the call in this Region. The other Region may accept it.
+    OtherRegion(Endpoint),
     /// No attempt will succeed. `look` says whether a leg may exist nevertheless and must be searched for.
     GiveUp {
         look: bool,
@@ -82,6 +86,8 @@ impl MonitoringService {
                     code,
                     detail,
                 } => return self.search_leg(id, code, &detail).await,
+                // Stored before the next attempt, so that a restart repeats the call in the same Region.
+                JoinAttempt::OtherRegion(other) => self.ctx.remember_region(id, other.region.as_ref()).await?,
                 JoinAttempt::Stopping => return Ok(()),
                 JoinAttempt::Again(wait) => {
                     tokio::select! {
@@ -161,10 +167,10 @@ impl MonitoringService {
                 }
             }
             if admission.is_none() {
-                let patience = Duration::try_from(left).unwrap_or_default();
+                let (patience, endpoint) = (Duration::try_from(left).unwrap_or_default(), supervision.endpoint());
                 let place = tokio::select! {
                     biased;
-                    place = self.ctx.telephony().admit_monitor(&supervision.instance, patience) => place,
+                    place = self.ctx.telephony().admit_monitor(&endpoint, patience) => place,
                     () = self.ctx.deps.stopping.cancelled() => return Ok(None),
                 };
                 match place {
@@ -213,7 +219,7 @@ impl MonitoringService {
             };
         };
         let call = MonitorCall {
-            instance: s.instance.clone(),
+            endpoint: s.endpoint(),
             contact: contact.clone(),
             user: user.clone(),
             allowed: s.allowed.unwrap_or(Mode::Silent),
@@ -238,6 +244,14 @@ impl MonitoringService {
         if self.ctx.is_stopping() && error.is_retryable() {
             return JoinAttempt::Stopping;
         }
+        // Only while no attempt may have made a leg: it is not documented whether the token is the same one in both Regions.
+        if error.code == VendorErrorCode::RegionInvalid
+            && !*maybe_sent
+            && s.region.is_none()
+            && let Some(other) = self.ctx.other_endpoint(&call.endpoint)
+        {
+            return JoinAttempt::OtherRegion(other);
+        }
         let expires_in = Duration::try_from(join.expires_at.duration_since(self.ctx.now())).unwrap_or_default();
         match Backoff::CALL.after(error.verdict, attempt, self.ctx.random()) {
             Some(wait) if wait < expires_in => JoinAttempt::Again(wait),
@@ -249,7 +263,7 @@ impl MonitoringService {
     /// Sends the MonitorContact of a search once more, with the same token, if the rate budget has a place now. Returns whether it
     /// gave the leg.
     pub(crate) async fn repeat_join(&self, s: &Supervision) -> Result<bool, MonitoringError> {
-        let Some(place) = self.ctx.telephony().try_admit_monitor(&s.instance) else {
+        let Some(place) = self.ctx.telephony().try_admit_monitor(&s.endpoint()) else {
             return Ok(false);
         };
         match self.send(s, place, 0, &mut true).await {
@@ -344,10 +358,7 @@ impl MonitoringService {
     /// Whether the vendor confirms that the contact has not ended.
     async fn is_contact_active(&self, s: &Supervision) -> bool {
         let Some(contact) = &s.contact else { return false };
-        let seen = self
-            .ctx
-            .telephony()
-            .describe(&s.instance, contact.as_str(), Priority::Join);
+        let seen = self.ctx.describe_for(s, contact.as_str(), Priority::Join);
         seen.await.is_ok_and(|seen| seen.disconnected_at.is_none())
     }
 

@@ -60,19 +60,19 @@ struct Member {
 
 static TABLE: LazyLock<Option<Table>> = LazyLock::new(|| serde_json::from_str(include_str!("constraints.json")).ok());
 
-/// Checks a request of an operation: its body, and its path and query.
+/// Checks a request of an operation: its body, and its path and query. Returns the members of all three.
 ///
 /// # Errors
 /// The vendor's refusal; `kind` chooses its error code.
-pub(super) fn check(operation: &str, uri: &Uri, body: &Value, kind: ConstraintError) -> Result<(), ApiError> {
+pub(super) fn check(operation: &str, uri: &Uri, body: &Value, kind: ConstraintError) -> Result<Value, ApiError> {
     let Some((table, rules)) = TABLE.as_ref().and_then(|t| Some((t, t.operations.get(operation)?))) else {
-        return Ok(());
+        return Ok(body.clone());
     };
     let input = input_of(table, rules, uri, body);
     let mut broken = Vec::new();
     table.walk(&rules.input, &input, "", &mut broken)?;
     if broken.is_empty() {
-        return Ok(());
+        return Ok(input);
     }
     let code = match kind {
         ConstraintError::ValidationException => "ValidationException",

@@ -125,7 +125,7 @@ impl InstanceState {
 }
 
 /// `POST /search-contacts`.
-pub(super) fn search(state: &InstanceState, body: &Value) -> Answer {
+pub(super) fn search(state: &InstanceState, body: &Value, region: &str) -> Answer {
     instance(state, text(body, "InstanceId"))?;
     let range = &body["TimeRange"];
     let kind = text(range, "Type");
@@ -148,7 +148,8 @@ pub(super) fn search(state: &InstanceState, body: &Value) -> Answer {
         let at = state.search_time(c, kind).map(Timestamp::as_millisecond);
         at.is_some_and(|at| (from..=to).contains(&at))
     };
-    let then = state.contacts.values().filter_map(|c| c.as_of(seen_at));
+    let visible = state.contacts.values().filter(|c| state.is_visible(c, region));
+    let then = visible.filter_map(|c| c.as_of(seen_at));
     let mut found: Vec<Contact> = then.filter(|c| in_range(c) && criteria.accept(c)).collect();
     found.sort_by(|a, b| {
         let order = state.compare(field, a, b);

@@ -24,6 +24,7 @@ pub(super) fn routes() -> Vec<ControlRoute<ConnectFake>> {
         post("/_fake/contacts/{contactId}/hang-up", hang_up),
         post("/_fake/contacts/{contactId}/agent-leaves", agent_leaves),
         post("/_fake/contacts/{contactId}/hold", hold),
+        post("/_fake/contacts/{contactId}/region", move_to_region),
         post("/_fake/contacts/{contactId}/transfer", transfer),
         post("/_fake/users", add_user),
         post("/_fake/legs", begin_leg),
@@ -118,6 +119,15 @@ struct Hold {
 
 async fn hold(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(body): Json<Hold>) -> Response {
     no_content(fake.hold(&id, body.on_hold))
+}
+
+#[derive(Deserialize)]
+struct Move {
+    region: String,
+}
+
+async fn move_to_region(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(body): Json<Move>) -> Response {
+    no_content(fake.move_to_region(&id, &body.region))
 }
 
 #[derive(Deserialize)]

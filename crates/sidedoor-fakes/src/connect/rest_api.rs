@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::ledger::CallEntry;
 use super::state::ApiError;
-use super::{ConnectFake, constraints, contact_search, control_api, operations, sigv4, sts, user_data};
+use super::{ConnectFake, constraints, contact_search, control_api, operations, regions, sigv4, sts, user_data};
 use crate::clock::{iso, real_now};
 use crate::control;
 use crate::faults::Fault;
@@ -100,9 +100,10 @@ async fn current_user_data(
     Path(instance): Path<String>,
     request: Request,
 ) -> Response {
+    let region = regions::of_call(request.headers());
     fake.serve("GetCurrentUserData", request, move |fake, body| {
         operations::instance(&fake.state(), &instance)?;
-        user_data::user_data(&mut fake.state(), body)
+        user_data::user_data(&mut fake.state(), body, &region)
     })
     .await
 }
@@ -119,8 +120,9 @@ async fn search_users(State(fake): State<ConnectFake>, request: Request) -> Resp
 }
 
 async fn search_contacts(State(fake): State<ConnectFake>, request: Request) -> Response {
-    fake.serve("SearchContacts", request, |fake, body| {
-        contact_search::search(&fake.state(), body)
+    let region = regions::of_call(request.headers());
+    fake.serve("SearchContacts", request, move |fake, body| {
+        contact_search::search(&fake.state(), body, &region)
     })
     .await
 }
@@ -189,6 +191,7 @@ impl ConnectFake {
         let checked = sigv4::check("connect", &parts.method, &parts.uri, &parts.headers, &bytes, rules);
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let about = about(&parts.uri, &body);
+        let region = regions::of_call(&parts.headers);
         let fault = if checked.is_ok() {
             self.state().faults.take_matching(operation, &about)
         } else {
@@ -208,6 +211,7 @@ impl ConnectFake {
                 let kind = self.state().settings.constraint_error;
                 allowed
                     .and_then(|()| constraints::check(operation, &parts.uri, &body, kind))
+                    .and_then(|input| self.state().check_region(operation, &region, &input))
                     .and_then(|()| effect(self, &body))
             }
         };
@@ -224,6 +228,7 @@ impl ConnectFake {
         let entry = CallEntry {
             operation: operation.into(),
             about,
+            region,
             client_token,
             trace_parent: crate::trace_parent(&parts.headers),
             status,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::INSTANCE;
+use super::{INSTANCE, REGION, REPLICA_REGION};
 use crate::clock::VendorClock;
 
 /// Longest `pollStalenessMs`.
@@ -34,6 +34,16 @@ pub enum ConstraintError {
     Modelled,
     /// `ValidationException`, as many other services answer it. No operation of Connect has it in the model.
     ValidationException,
+}
+
+/// How MonitorContact and DescribeContact answer in the Region in which a contact is not. AWS does not document it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OtherRegion {
+    /// 400 InvalidActiveRegionException, as StopContact is documented to answer: the default.
+    InvalidActiveRegion,
+    /// 404 ResourceNotFoundException.
+    NotFound,
 }
 
 /// Which field of a leg holds the id of the supervised contact. AWS does not document it, so every possible field can be set.
@@ -102,6 +112,14 @@ pub struct ConnectSettings {
     /// MonitorContact refuses a supervisor whose CCP is closed with 402 ServiceQuotaExceededException, as Streams issue 816 reports.
     /// With `false`, the leg is created and does not connect.
     pub refuse_closed_ccp: bool,
+    /// The instance is replicated in a second Region, `us-east-1`. With `false`, a call in any Region is accepted.
+    pub replicated: bool,
+    /// The Region in which new contacts begin.
+    pub active_region: String,
+    /// The Regions in which every call answers InvalidActiveRegionException.
+    pub inactive_regions: Vec<String>,
+    /// The answer of MonitorContact and DescribeContact in the Region in which the contact is not.
+    pub other_region: OtherRegion,
     /// The error code for a request with a missing, too long or unknown value.
     pub constraint_error: ConstraintError,
     /// Operations that answer 403 AccessDeniedException. The default denies an operation that Sidedoor does not need, so that a
@@ -162,6 +180,10 @@ impl Default for ConnectSettings {
             verify_signatures: true,
             signature_age_s: None,
             refuse_closed_ccp: false,
+            replicated: false,
+            active_region: REGION.into(),
+            inactive_regions: Vec::new(),
+            other_region: OtherRegion::InvalidActiveRegion,
             constraint_error: ConstraintError::Modelled,
             denied_operations: vec!["ListSecurityProfiles".into()],
             attributes_off: Vec::new(),
@@ -196,6 +218,9 @@ impl ConnectSettings {
             &mut self.search_lag_ms,
         ] {
             *lag = (*lag).min(MAX_LAG_MS);
+        }
+        if self.active_region != REPLICA_REGION {
+            self.active_region = REGION.into();
         }
         self.token_ttl_s = self.token_ttl_s.min(MAX_TOKEN_TTL_S);
         for granularity in [&mut self.event_granularity_ms, &mut self.describe_granularity_ms] {
