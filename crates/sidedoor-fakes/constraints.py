@@ -22,6 +22,7 @@ FAKED = [
             "DescribeInstanceAttribute",
             "DescribeUser",
             "GetCurrentUserData",
+            "ListAssociatedContacts",
             "ListSecurityProfiles",
             "MonitorContact",
             "SearchContacts",

@@ -12,7 +12,8 @@ use aws_sdk_connect::types::{
 use sidedoor_domain::contact_event::InitiationMethod;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
-use sidedoor_domain::ports::telephony::{LegsFound, UserContact, UserDataSeen};
+use sidedoor_domain::ports::associated_contacts::AssociatedContacts;
+use sidedoor_domain::ports::telephony::{ConnectUser, LegsFound, UserContact, UserDataSeen};
 use sidedoor_domain::ports::{
     Admission, DateSeen, Endpoint, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
 };
@@ -25,7 +26,7 @@ use super::{AmazonConnect, contact, dates};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The most users in one GetCurrentUserData call.
 const MAX_USERS: usize = 100;
-/// The most contacts that one SearchContacts returns.
+/// The most contacts that one SearchContacts or ListAssociatedContacts returns.
 const PAGE_OF_FOUND: i32 = 100;
 /// The most pages of contacts that are read for one list of users.
 const MAX_PAGES: usize = 20;
@@ -246,7 +247,7 @@ impl Telephony for AmazonConnect {
         Ok(users.filter_map(|u| UserId::parse(u.id()?).ok()).collect())
     }
 
-    async fn user_exists(&self, instance: &InstanceName, user: &UserId) -> Result<bool, VendorError> {
+    async fn user(&self, instance: &InstanceName, user: &UserId) -> Result<Option<ConnectUser>, VendorError> {
         let client = self
             .client_in_turn(
                 &Endpoint::from(instance),
@@ -262,14 +263,47 @@ impl Telephony for AmazonConnect {
             .user_id(user.as_str());
         let answer = request.send().await;
         match answer.map_err(|e| vendor_error(Operation::DescribeUser, &e)) {
-            Ok(answer) => Ok(answer.user().is_some()),
+            Ok(answer) => Ok(answer.user().map(|seen| ConnectUser {
+                id: user.clone(),
+                username: seen.username().filter(|name| !name.is_empty()).map(ToOwned::to_owned),
+            })),
             // Connect checks the form of the id before it looks, so an id that it calls invalid names no user.
             Err(e) => match e.code {
                 VendorErrorCode::ResourceNotFound
                 | VendorErrorCode::RequestInvalid
-                | VendorErrorCode::ParameterInvalid => Ok(false),
+                | VendorErrorCode::ParameterInvalid => Ok(None),
                 _ => Err(e),
             },
         }
+    }
+
+    async fn associated_contacts(&self, endpoint: &Endpoint, id: &str) -> Result<AssociatedContacts, VendorError> {
+        const OPERATION: Operation = Operation::ListAssociatedContacts;
+        let mut found = AssociatedContacts::default();
+        let mut next: Option<String> = None;
+        for _ in 0..AssociatedContacts::MAX_PAGES {
+            let client = self
+                .client_in_turn(endpoint, OPERATION, Priority::UnknownLeg, PATIENCE)
+                .await?;
+            let answer = client
+                .connect
+                .list_associated_contacts()
+                .instance_id(&client.instance_id)
+                .contact_id(id)
+                .max_results(PAGE_OF_FOUND)
+                .set_next_token(next.take())
+                .send()
+                .await
+                .map_err(|e| vendor_error(OPERATION, &e))?;
+            found
+                .contacts
+                .extend(answer.contact_summary_list().iter().map(contact::associated));
+            next = answer.next_token().map(ToOwned::to_owned);
+            if next.is_none() {
+                found.is_complete = true;
+                break;
+            }
+        }
+        Ok(found)
     }
 }

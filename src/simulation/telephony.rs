@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
-use sidedoor_domain::ports::telephony::{LegsFound, UserDataSeen};
+use sidedoor_domain::ports::associated_contacts::AssociatedContacts;
+use sidedoor_domain::ports::telephony::{ConnectUser, LegsFound, UserDataSeen};
 use sidedoor_domain::ports::{
     Admission, Clock, DateSeen, Endpoint, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode,
     Verdict,
@@ -230,10 +231,21 @@ impl Telephony for SimTelephony {
         Ok(Vec::new())
     }
 
-    async fn user_exists(&self, _: &InstanceName, user: &UserId) -> Result<bool, VendorError> {
+    async fn user(&self, _: &InstanceName, user: &UserId) -> Result<Option<ConnectUser>, VendorError> {
         self.admitted(Operation::DescribeUser, Priority::UnknownLeg, PATIENCE)
             .await?;
-        self.call(Operation::DescribeUser, user.to_string(), |_, _| Ok(true))
-            .await
+        let (about, id) = (user.to_string(), user.clone());
+        self.call(Operation::DescribeUser, about, move |_, _| {
+            Ok(Some(ConnectUser {
+                username: Some(format!("{id}@example")),
+                id,
+            }))
+        })
+        .await
+    }
+
+    /// The descriptions of simulated legs name their contacts, so nothing needs this answer.
+    async fn associated_contacts(&self, _: &Endpoint, _: &str) -> Result<AssociatedContacts, VendorError> {
+        Ok(AssociatedContacts::default())
     }
 }

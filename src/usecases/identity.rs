@@ -5,6 +5,7 @@
 
 pub mod supervisors;
 mod token_binding;
+pub(crate) mod users;
 
 use sidedoor_domain::authority::Unbound;
 use sidedoor_domain::ports::VendorError;

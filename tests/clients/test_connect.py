@@ -259,6 +259,23 @@ def test_wrong_signature_is_rejected(connect_url, contact):
     assert status == 403
 
 
+def test_associated_contacts_are_one_tree(connect, connect_url, contact, settings):
+    call = contact()
+    leg = monitor(connect, call, user="supervisor-2")["ContactId"]
+
+    def tree(of, **more):
+        pages = connect.get_paginator("list_associated_contacts").paginate(InstanceId=INSTANCE, ContactId=of, **more)
+        return [summary for page in pages for summary in page["ContactSummaryList"]]
+
+    assert [(c["ContactId"], c["InitiationMethod"]) for c in tree(leg)] == [(call, "INBOUND"), (leg, "MONITOR")]
+    assert [c["ContactId"] for c in tree(call, PaginationConfig={"PageSize": 1})] == [call, leg]
+    assert all(isinstance(c["InitiationTimestamp"], datetime.datetime) for c in tree(leg))
+    settings(legsInTree=False)
+    assert [c["ContactId"] for c in tree(leg)] == [leg]
+    assert error_of(lambda: tree("no-such-contact")) == ("ResourceNotFoundException", 404)
+    requests.post(f"{connect_url}/_fake/ccp/supervisor-2/end-leg", json={"legContactId": leg}, timeout=5)
+
+
 def test_instance_attribute_and_user_can_be_described(connect):
     assert connect.describe_instance(InstanceId=INSTANCE)["Instance"]["Id"] == INSTANCE
     attribute = connect.describe_instance_attribute(InstanceId=INSTANCE, AttributeType="ENHANCED_CONTACT_MONITORING")

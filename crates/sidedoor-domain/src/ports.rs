@@ -3,6 +3,7 @@
 //!
 //! Only the use cases retry. An adapter makes one attempt, and its error says whether another attempt can help.
 
+pub mod associated_contacts;
 pub mod crm;
 pub mod metrics;
 pub mod store;

@@ -8,6 +8,7 @@
 //! | [`endings`] | how contacts and legs end |
 //! | [`transfers`] | transfers of a call to another agent |
 //! | [`operations`] | the API operations, as rules on that state |
+//! | [`associations`] | ListAssociatedContacts |
 //! | [`constraints`] | what the service's model refuses: missing members, lengths, enums, patterns |
 //! | [`contact_search`] | SearchContacts |
 //! | [`user_data`] | GetCurrentUserData, which may be stale |
@@ -21,6 +22,7 @@
 //! | [`ledger`] | which operations were called, and which contacts ended, each with its cause |
 //! | [`control_api`] | the `/_fake` API |
 
+mod associations;
 mod constraints;
 mod contact;
 mod contact_search;

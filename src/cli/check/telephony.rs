@@ -273,7 +273,7 @@ async fn rights(report: &mut Report, parts: &Parts, endpoint: &Endpoint) {
     // Only legs of partner carriers need it.
     let mut carriers = parts.config.usecases.timing.vendors.keys();
     if carriers.any(|vendor| vendor != AMAZON_CONNECT) {
-        let known = parts.telephony.user_exists(&endpoint.instance, &user).await;
+        let known = parts.telephony.user(&endpoint.instance, &user).await;
         judge(Operation::DescribeUser, known.map(|_| ()));
     }
     let stop = "StopContact was not tried, because Sidedoor calls it only for a supervisor's own leg";
@@ -324,7 +324,18 @@ async fn search(report: &mut Report, parts: &Parts, name: &InstanceName) {
         .telephony
         .legs_begun(&endpoint, std::slice::from_ref(&user), range, Priority::IdlePoll);
     match found.await {
-        Ok(_) => report.ok(report::CONNECT_SEARCH, about, "SearchContacts is allowed"),
+        Ok(_) => match parts.telephony.associated_contacts(&endpoint, user.as_str()).await {
+            Err(e) if e.code == DENIED => {
+                let remedy = "Allow connect:ListAssociatedContacts; until then a leg whose description names no contact stays \
+                              without one";
+                report.warn(report::CONNECT_SEARCH, about, e.for_operators(), remedy);
+            }
+            _ => report.ok(
+                report::CONNECT_SEARCH,
+                about,
+                "SearchContacts and ListAssociatedContacts are allowed",
+            ),
+        },
         Err(e) => {
             let remedy = "Allow connect:SearchContacts; until then a leg is not found if the answer to its join was lost and \
                           GetCurrentUserData does not list it";

@@ -7,7 +7,7 @@
 
 use jiff::Timestamp;
 use sidedoor_domain::audit::{AuditAction, AuditedCall, Phase};
-use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::{ContactSeen, LegId};
 use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite, UnknownLeg};
 use sidedoor_domain::ports::{
@@ -201,7 +201,10 @@ impl EvidenceService {
                 .await?;
             return Ok(());
         }
-        let contact = seen.supervised();
+        let contact = match seen.supervised() {
+            None => self.associated_contact(seen, found).await,
+            named => named,
+        };
         let Ok(id) = LegId::from_description(seen, contact.as_ref()) else {
             return Ok(self.forget_leg(leg).await?);
         };
@@ -253,6 +256,17 @@ impl EvidenceService {
             }
             // Another task has assigned the leg meanwhile.
             _ => Ok(self.forget_leg(leg).await?),
+        }
+    }
+
+    /// The contact of a leg whose description names none, if its contact tree shows it. Without an answer the leg stays without one.
+    async fn associated_contact(&self, leg: &ContactSeen, found: &Endpoint) -> Option<ContactId> {
+        match self.ctx.telephony().associated_contacts(found, &leg.id).await {
+            Ok(tree) => tree.supervised_by(leg),
+            Err(e) => {
+                tracing::warn!(leg_contact_id = leg.id, code = %e.code, "could not look up the contact of leg {}, which its description does not name: {}", leg.id, e.for_operators());
+                None
+            }
         }
     }
 

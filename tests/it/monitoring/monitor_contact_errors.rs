@@ -1,5 +1,8 @@
 //! The errors of MonitorContact: stable code, status, and whether Sidedoor retries.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 use sidedoor_fakes::Fault;
 
 use crate::support::app::TestApp;
@@ -153,6 +156,24 @@ async fn monitor_contact_rejection_has_stable_code() {
         );
     }
     app.finish().await;
+}
+
+/// The errors that AWS's service model has for the operations that are called, from the table that a script takes from botocore.
+#[test]
+fn every_error_of_the_service_model_is_known_and_documented() {
+    let table: Value =
+        serde_json::from_str(include_str!("../../../crates/sidedoor-fakes/src/connect/constraints.json")).expect("JSON");
+    let operations = table["operations"].as_object().expect("operations");
+    let errors = operations.values().filter_map(|operation| operation["errors"].as_array());
+    let errors: BTreeSet<&str> = errors.flatten().filter_map(Value::as_str).collect();
+    assert!(errors.len() >= 10, "{errors:?}");
+    let documented = include_str!("../../../docs/errors.md");
+    for error in errors {
+        // A status that says nothing, so that only the error's name is recognised.
+        let (code, ..) = sidedoor::untrusted::connect_error(Some(error), 418, "");
+        assert_ne!(code.as_str(), "connect_request_rejected", "{error}");
+        assert!(documented.contains(error), "{error} is not in docs/errors.md");
+    }
 }
 
 #[tokio::test]

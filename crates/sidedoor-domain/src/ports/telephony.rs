@@ -11,6 +11,7 @@ use crate::contact_event::InitiationMethod;
 use crate::ids::{ClientToken, ContactId, InstanceName, RegionName, UserId};
 use crate::interlock::{ClearedLeg, ContactSeen};
 use crate::ports::VendorError;
+use crate::ports::associated_contacts::AssociatedContacts;
 use crate::supervision::Mode;
 
 stable_codes! {
@@ -30,6 +31,8 @@ stable_codes! {
         SearchUsers = "SearchUsers",
         /// Describes a user by id.
         DescribeUser = "DescribeUser",
+        /// Lists the contacts of a contact's tree.
+        ListAssociatedContacts = "ListAssociatedContacts",
         /// Names the owner of the credentials (AWS STS); only `sidedoor check` uses it.
         GetCallerIdentity = "GetCallerIdentity",
         /// Describes the instance; only `sidedoor check` uses it.
@@ -45,7 +48,7 @@ stable_codes! {
 
 impl Operation {
     /// The operations that the service calls. Each has its own rate budget.
-    pub const BUDGETED: [Self; 7] = [
+    pub const BUDGETED: [Self; 8] = [
         Self::MonitorContact,
         Self::StopContact,
         Self::DescribeContact,
@@ -53,6 +56,7 @@ impl Operation {
         Self::SearchContacts,
         Self::SearchUsers,
         Self::DescribeUser,
+        Self::ListAssociatedContacts,
     ];
 }
 
@@ -210,6 +214,15 @@ impl LegsFound {
     pub const MAX_PAGES: usize = 5;
 }
 
+/// A user of Connect: an agent or a supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectUser {
+    /// The id.
+    pub id: UserId,
+    /// The user name; `None` if the answer has none.
+    pub username: Option<String>,
+}
+
 /// The `Date` header of an answer: a sample of the clock of the vendor's API front end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DateSeen {
@@ -296,11 +309,18 @@ pub trait Telephony: Send + Sync {
     /// The vendor's.
     async fn users_named(&self, instance: &InstanceName, name: &str) -> Result<Vec<UserId>, VendorError>;
 
-    /// Calls DescribeUser. Returns whether there is a user with this id.
+    /// Calls DescribeUser. `None` if there is no user with this id.
     ///
     /// # Errors
     /// The vendor's.
-    async fn user_exists(&self, instance: &InstanceName, user: &UserId) -> Result<bool, VendorError>;
+    async fn user(&self, instance: &InstanceName, user: &UserId) -> Result<Option<ConnectUser>, VendorError>;
+
+    /// Calls ListAssociatedContacts: the contacts of the tree of this contact or leg, which is one of them. At most
+    /// [`AssociatedContacts::MAX_PAGES`] pages of 100.
+    ///
+    /// # Errors
+    /// The vendor's.
+    async fn associated_contacts(&self, endpoint: &Endpoint, id: &str) -> Result<AssociatedContacts, VendorError>;
 }
 
 #[cfg(test)]

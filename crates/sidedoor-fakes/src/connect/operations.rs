@@ -158,7 +158,8 @@ pub(super) fn describe_user(state: &InstanceState, id: &str) -> Answer {
         .users
         .get(id)
         .ok_or_else(|| ApiError::new(404, "ResourceNotFoundException", "User not found"))?;
-    Ok(json!({"User": {"Id": id, "Username": user.username}}))
+    let arn = format!("{}/agent/{id}", state.instance_arn());
+    Ok(json!({"User": {"Id": id, "Arn": arn, "Username": user.username}}))
 }
 
 /// `POST /search-users` with one string condition, an exact user name. Sidedoor uses nothing else of it.

@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use super::ledger::CallEntry;
 use super::state::ApiError;
-use super::{ConnectFake, constraints, contact_search, control_api, operations, regions, sigv4, sts, user_data};
+use super::{
+    ConnectFake, associations, constraints, contact_search, control_api, operations, regions, sigv4, sts, user_data,
+};
 use crate::clock::{iso, real_now};
 use crate::control;
 use crate::faults::Fault;
@@ -26,6 +28,7 @@ pub(crate) fn router(fake: ConnectFake) -> Router {
         .route("/contact/monitor", post(monitor))
         .route("/contact/stop", post(stop))
         .route("/contacts/{instance}/{contact}", get(describe))
+        .route("/contact/associated/{instance}", get(associated))
         .route("/metrics/userdata/{instance}", post(current_user_data))
         .route("/search-users", post(search_users))
         .route("/search-contacts", post(search_contacts))
@@ -91,6 +94,15 @@ async fn describe(
     fake.serve("DescribeContact", request, move |fake, _| {
         operations::instance(&fake.state(), &instance)?;
         operations::describe(&fake.state(), &contact)
+    })
+    .await
+}
+
+async fn associated(State(fake): State<ConnectFake>, Path(instance): Path<String>, request: Request) -> Response {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    fake.serve("ListAssociatedContacts", request, move |fake, _| {
+        operations::instance(&fake.state(), &instance)?;
+        associations::list(&fake.state(), &query)
     })
     .await
 }

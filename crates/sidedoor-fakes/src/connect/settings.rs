@@ -98,6 +98,8 @@ pub struct ConnectSettings {
     pub stop_voice_leg: StopVoiceLeg,
     /// The field of a leg that names the supervised contact.
     pub link_field: LinkField,
+    /// ListAssociatedContacts has legs and the contacts that they supervise in one tree.
+    pub legs_in_tree: bool,
     /// The most supervisors on one voice call; one more gets 402 ServiceQuotaExceededException.
     pub supervisors_per_call: usize,
     /// The most voice contacts that a supervisor can monitor at a time. AWS: one.
@@ -174,6 +176,7 @@ impl Default for ConnectSettings {
             connect_delay_ms: 50,
             stop_voice_leg: StopVoiceLeg::Refuse400,
             link_field: LinkField::RelatedContactId,
+            legs_in_tree: true,
             supervisors_per_call: 2,
             voice_legs_per_user: 1,
             last_party_delay_ms: 0,
