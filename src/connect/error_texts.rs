@@ -70,7 +70,7 @@ impl ErrorTexts {
 
     /// The texts for an answer that could not be read. What looks like JSON is not shown, because it may hold customer data.
     pub(super) fn of_unreadable_answer(status: u16, body: Option<&[u8]>) -> Self {
-        let is_page = body.is_some_and(|body| is_no_json(body));
+        let is_page = body.is_some_and(is_no_json);
         Self {
             note: is_page.then(|| Self::of_foreign_answer(status, body).note).flatten(),
             ..Self::plain("Connect's answer could not be read.")

@@ -171,7 +171,7 @@ fn idle_leg_has_no_job_and_keeps_the_newest_poll() {
     assert_eq!(regions(&queue), [None]);
     let east = sidedoor_domain::ids::RegionName::parse("us-east-1").ok();
     queue.note_region(id, east.as_ref());
-    assert_eq!(regions(&queue), [east.clone()], "learnt after a restart");
+    assert_eq!(regions(&queue), [east], "learnt after a restart");
     queue.note_region(id, None);
     assert_eq!(regions(&queue), [None]);
     assert_eq!(queue.next_due_in(), None);

@@ -116,6 +116,7 @@ impl LeavingService {
                 }
                 Err(ServerEndError::Vendor(error)) => error,
             };
+            tracing::warn!(supervision_id = %id, code = %error.code, attempt, "could not end the leg of {id} by StopContact: {}", error.for_operators());
             let Some(wait) = Backoff::CALL.after(error.verdict, attempt, self.ctx.random()) else {
                 return self
                     .direct_browser(id, ServerEnd::Refused, &format!("StopContact: {}", error.code))

@@ -161,10 +161,14 @@ async fn monitor_contact_rejection_has_stable_code() {
 /// The errors that AWS's service model has for the operations that are called, from the table that a script takes from botocore.
 #[test]
 fn every_error_of_the_service_model_is_known_and_documented() {
-    let table: Value =
-        serde_json::from_str(include_str!("../../../crates/sidedoor-fakes/src/connect/constraints.json")).expect("JSON");
+    let table: Value = serde_json::from_str(include_str!(
+        "../../../crates/sidedoor-fakes/src/connect/constraints.json"
+    ))
+    .expect("JSON");
     let operations = table["operations"].as_object().expect("operations");
-    let errors = operations.values().filter_map(|operation| operation["errors"].as_array());
+    let errors = operations
+        .values()
+        .filter_map(|operation| operation["errors"].as_array());
     let errors: BTreeSet<&str> = errors.flatten().filter_map(Value::as_str).collect();
     assert!(errors.len() >= 10, "{errors:?}");
     let documented = include_str!("../../../docs/errors.md");
