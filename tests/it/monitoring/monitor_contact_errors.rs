@@ -295,7 +295,7 @@ async fn start_reports_full_contact_and_ended_contact() {
 }
 
 #[tokio::test]
-async fn closed_ccp_is_asked_about_if_nobody_else_listens() {
+async fn closed_ccp_is_asked_about_without_other_supervisors() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     app.connect().change(|c| c.refuse_closed_ccp = true);
