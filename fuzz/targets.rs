@@ -70,9 +70,11 @@ fn connect_error(data: &[u8]) {
     let text = String::from_utf8_lossy(rest);
     let (code, message) = text.split_once('\n').unwrap_or((&text, ""));
     let status = 300 + u16::from_be_bytes([status[0], status[1]]) % 300;
-    let (ours, said) = sidedoor::untrusted::connect_error((!code.is_empty()).then_some(code), status, message);
+    let (ours, said, note) = sidedoor::untrusted::connect_error((!code.is_empty()).then_some(code), status, message);
     assert!(ours.as_str().starts_with("connect_"), "{ours}");
-    assert!(plain(&said) && said.chars().count() <= 300);
+    assert!(plain(&said) && said.chars().count() <= 330);
+    assert!(!said.to_lowercase().contains("arn:"), "{said}");
+    assert!(note.is_none_or(|note| plain(&note) && note.chars().count() <= 620));
 }
 
 /// An error of Salesforce: its status in the first two bytes, the rest its body; and the same as a collection's item.

@@ -6,6 +6,7 @@
 //! | [`calls`] | one attempt of each operation |
 //! | [`contact`] | the wire shape of DescribeContact, as a `ContactSeen` |
 //! | [`errors`] | a stable code and a retry verdict for every error |
+//! | [`error_texts`] | what callers and operators read about an error |
 //! | [`budget`] | the rate budget: disconnects before joins before polls |
 //! | [`dates`] | the `Date` header of every answer |
 //! | [`describe`] | the read-only questions of `sidedoor check` |
@@ -19,6 +20,7 @@ mod client;
 mod contact;
 mod dates;
 mod describe;
+mod error_texts;
 mod errors;
 mod search;
 

@@ -7,8 +7,8 @@ use sidedoor_domain::ports::{CrmError, VendorErrorCode};
 
 use crate::salesforce::LookupFields;
 
-/// Parses an error answer of Amazon Connect. Returns our code and the message that is logged.
-pub fn connect_error(code: Option<&str>, status: u16, message: &str) -> (VendorErrorCode, String) {
+/// Parses an error answer of Amazon Connect. Returns our code, the message for every caller and the note for operators.
+pub fn connect_error(code: Option<&str>, status: u16, message: &str) -> (VendorErrorCode, String, Option<String>) {
     crate::connect::translate(code, status, message)
 }
 

@@ -42,7 +42,7 @@
 //! | | [`reports::audit`] | the audit is read, and unfinished entries are closed |
 //!
 //! Shared by the areas: [`context`] (ports, optimistic locking), [`signals`] (state in memory), [`idempotency`] (keys and stored answers),
-//! [`retry`] (the only backoff), [`in_flight`] (no work twice at a time), [`job_queue`] (the next steps),
+//! [`retry`] (the only backoff), [`regions`] (replicated instances), [`in_flight`] (no work twice at a time), [`job_queue`] (the next steps),
 //! [`expiring_cache`], [`resume`] (after a restart), [`settings`] and
 //! [`error`].
 //!
@@ -65,6 +65,7 @@ mod job_queue;
 pub mod leaving;
 pub mod monitoring;
 pub mod polling;
+mod regions;
 pub mod reports;
 mod resume;
 mod retry;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ids::{InstanceName, RegionName};
 use sidedoor_domain::ports::Operation;
 
 use super::Reader;
@@ -26,14 +26,25 @@ pub struct InstanceConfig {
     /// The instance's id: the last part of its ARN.
     pub instance_id: String,
     /// The instance's AWS Region.
-    pub region: String,
+    pub region: RegionName,
     /// An endpoint that replaces AWS's own, for tests.
     pub endpoint_url: Option<String>,
+    /// The other Region of a replicated instance.
+    pub replica: Option<ReplicaConfig>,
     /// The name of the quota that calls count against. AWS sets quotas per account and Region, so instances of one
     /// account and Region share one.
     pub quota: String,
     /// The timeout of one call.
     pub call_timeout: Duration,
+}
+
+/// The replica of an instance.
+#[derive(Debug, Clone)]
+pub struct ReplicaConfig {
+    /// Its Region.
+    pub region: RegionName,
+    /// An endpoint that replaces AWS's own, for tests.
+    pub endpoint_url: Option<String>,
 }
 
 /// `[connect]`, as its two readers need it.
@@ -161,18 +172,9 @@ fn read_instance(
     let region = r.required(
         &format!("{at}.region"),
         "set the instance's Region, such as us-west-2",
-        |text| {
-            let shaped = text.split('-').count() >= 3
-                && text
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-            if shaped {
-                Ok(text.to_owned())
-            } else {
-                Err("set an AWS Region, such as us-west-2".into())
-            }
-        },
+        region_name,
     );
+    let replica = read_replica(r, at, region.as_ref());
     let account_id = r.text_as(&format!("{at}.account_id"), |text| {
         let shaped = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
         let remedy = "set the 12 digits of the AWS account, in quotes; `aws sts get-caller-identity` prints them";
@@ -195,6 +197,7 @@ fn read_instance(
         vendor_id: instance_id.clone(),
         account_id,
         region: region.clone(),
+        replica_region: replica.as_ref().map(|replica| replica.region.clone()),
         voice_leg_end,
         chat_leg_end,
         jurisdiction,
@@ -203,10 +206,43 @@ fn read_instance(
         instance_id,
         region,
         endpoint_url,
+        replica,
         quota: quota.unwrap_or_else(|| "default".into()),
         call_timeout,
     };
     Some((client, instance))
+}
+
+fn region_name(text: &str) -> Result<RegionName, String> {
+    let shaped = text.split('-').count() >= 3
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let name = RegionName::parse(text).ok().filter(|_| shaped);
+    name.ok_or_else(|| "set an AWS Region, such as us-west-2".into())
+}
+
+/// The other Region of a replicated instance, which must be another one.
+fn read_replica(r: &mut Reader, at: &str, first: Option<&RegionName>) -> Option<ReplicaConfig> {
+    let region = r.text_as(&format!("{at}.replica_region"), |text| {
+        let region = region_name(text)?;
+        if Some(&region) == first {
+            return Err("set the Region of the instance's replica, which is not its first Region".into());
+        }
+        Ok(region)
+    });
+    let endpoint = format!("{at}.replica_endpoint_url");
+    let is_set = r.text(&format!("{at}.replica_region")).is_some();
+    let endpoint_url = r.text_as(&endpoint, |text| {
+        if !is_set {
+            return Err(format!("set {at}.replica_region, too, or remove this setting"));
+        }
+        base_url(text)
+    });
+    Some(ReplicaConfig {
+        region: region?,
+        endpoint_url,
+    })
 }
 
 fn read_quota(r: &mut Reader, name: &str) -> QuotaConfig {

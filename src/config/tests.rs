@@ -1,3 +1,5 @@
+mod replicas;
+
 use std::io::Write;
 
 use sidedoor_domain::ports::Operation;
@@ -62,7 +64,7 @@ fn config_environment_overrides_file() {
     .expect("good");
     assert_eq!(config.http.listen.port(), 9999);
     assert_eq!(
-        config.connect.instances.values().next().expect("one").region,
+        config.connect.instances.values().next().expect("one").region.as_str(),
         "eu-central-1"
     );
     assert!(

@@ -10,9 +10,10 @@ use aws_sdk_connect::types::{
 use sidedoor_domain::contact_event::InitiationMethod;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
+use sidedoor_domain::ports::associated_contacts::AssociatedContacts;
 use sidedoor_domain::ports::telephony::{EndedLegs, LegsFound, UserContact, UserDataSeen};
 use sidedoor_domain::ports::{
-    Admission, DateSeen, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
+    Admission, DateSeen, Endpoint, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
 };
 use sidedoor_domain::supervision::Mode;
 
@@ -23,27 +24,29 @@ use super::{AmazonConnect, contact, dates};
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// The most users in one GetCurrentUserData call.
 const MAX_USERS: usize = 100;
+/// The most contacts that one ListAssociatedContacts returns.
+const PAGE_OF_FOUND: i32 = 100;
 /// The most pages of contacts that are read for one list of users.
 const MAX_PAGES: usize = 20;
 
 #[async_trait]
 impl Telephony for AmazonConnect {
-    fn try_admit_monitor(&self, instance: &InstanceName) -> Option<Admission> {
-        let client = self.client(instance, Operation::MonitorContact).ok()?;
+    fn try_admit_monitor(&self, endpoint: &Endpoint) -> Option<Admission> {
+        let client = self.client(endpoint, Operation::MonitorContact).ok()?;
         client
             .budget(Operation::MonitorContact)?
             .try_take(Priority::Join)
             .then(Admission::granted)
     }
 
-    async fn admit_monitor(&self, instance: &InstanceName, patience: Duration) -> Result<Admission, VendorError> {
-        self.client_in_turn(instance, Operation::MonitorContact, Priority::Join, patience)
+    async fn admit_monitor(&self, endpoint: &Endpoint, patience: Duration) -> Result<Admission, VendorError> {
+        self.client_in_turn(endpoint, Operation::MonitorContact, Priority::Join, patience)
             .await?;
         Ok(Admission::granted())
     }
 
     async fn monitor(&self, call: &MonitorCall, _admission: Admission) -> Result<String, VendorError> {
-        let client = self.client(&call.instance, Operation::MonitorContact)?;
+        let client = self.client(&call.endpoint, Operation::MonitorContact)?;
         let mut request = client
             .connect
             .monitor_contact()
@@ -63,19 +66,15 @@ impl Telephony for AmazonConnect {
             operation: Operation::MonitorContact,
             code: VendorErrorCode::ResponseInvalid,
             message: "Connect's answer has no leg.".into(),
+            operator_note: None,
             verdict: Verdict::Retry,
             may_have_happened: true,
         })
     }
 
-    async fn describe(
-        &self,
-        instance: &InstanceName,
-        id: &str,
-        priority: Priority,
-    ) -> Result<ContactSeen, VendorError> {
+    async fn describe(&self, endpoint: &Endpoint, id: &str, priority: Priority) -> Result<ContactSeen, VendorError> {
         let client = self
-            .client_in_turn(instance, Operation::DescribeContact, priority, PATIENCE)
+            .client_in_turn(endpoint, Operation::DescribeContact, priority, PATIENCE)
             .await?;
         let request = client
             .connect
@@ -90,14 +89,15 @@ impl Telephony for AmazonConnect {
             operation: Operation::DescribeContact,
             code: VendorErrorCode::ResourceNotFound,
             message: "Connect's answer has no contact.".into(),
+            operator_note: None,
             verdict: Verdict::Never,
             may_have_happened: false,
         })
     }
 
-    async fn end_leg(&self, instance: &InstanceName, leg: &ClearedLeg) -> Result<(), VendorError> {
+    async fn end_leg(&self, endpoint: &Endpoint, leg: &ClearedLeg) -> Result<(), VendorError> {
         let client = self
-            .client_in_turn(instance, Operation::StopContact, Priority::Claim, PATIENCE)
+            .client_in_turn(endpoint, Operation::StopContact, Priority::Claim, PATIENCE)
             .await?;
         let request = client
             .connect
@@ -111,15 +111,15 @@ impl Telephony for AmazonConnect {
             .map_err(|e| vendor_error(Operation::StopContact, &e))
     }
 
-    fn free_calls(&self, instance: &InstanceName, operation: Operation, priority: Priority) -> usize {
-        let client = self.client(instance, operation).ok();
+    fn free_calls(&self, endpoint: &Endpoint, operation: Operation, priority: Priority) -> usize {
+        let client = self.client(endpoint, operation).ok();
         let budget = client.and_then(|client| client.budget(operation));
         budget.map_or(0, |budget| budget.free(priority))
     }
 
     async fn current_contacts(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         users: &[UserId],
         priority: Priority,
     ) -> Result<UserDataSeen, VendorError> {
@@ -128,7 +128,7 @@ impl Telephony for AmazonConnect {
         let mut next: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let client = self
-                .client_in_turn(instance, Operation::GetCurrentUserData, priority, PATIENCE)
+                .client_in_turn(endpoint, Operation::GetCurrentUserData, priority, PATIENCE)
                 .await?;
             let answer = client
                 .connect
@@ -168,32 +168,37 @@ impl Telephony for AmazonConnect {
 
     async fn legs_begun(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         users: &[UserId],
         range: (jiff::Timestamp, jiff::Timestamp),
         priority: Priority,
     ) -> Result<LegsFound, VendorError> {
         let users = users.get(..MAX_USERS).unwrap_or(users);
-        self.search_legs_begun(instance, users, range, priority).await
+        self.search_legs_begun(endpoint, users, range, priority).await
     }
 
     async fn legs_ended(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         range: (jiff::Timestamp, jiff::Timestamp),
         priority: Priority,
     ) -> Result<EndedLegs, VendorError> {
-        self.search_legs_ended(instance, range, priority).await
+        self.search_legs_ended(endpoint, range, priority).await
     }
 
     async fn ask_date(&self, instance: &InstanceName) -> Result<DateSeen, VendorError> {
-        let client = self.client(instance, Operation::Date)?;
+        let client = self.client(&Endpoint::from(instance), Operation::Date)?;
         dates::ask(&self.http, &client.endpoint, instance, self.clock.as_ref()).await
     }
 
     async fn users_named(&self, instance: &InstanceName, name: &str) -> Result<Vec<UserId>, VendorError> {
         let client = self
-            .client_in_turn(instance, Operation::SearchUsers, Priority::Join, PATIENCE)
+            .client_in_turn(
+                &Endpoint::from(instance),
+                Operation::SearchUsers,
+                Priority::Join,
+                PATIENCE,
+            )
             .await?;
         let condition = StringCondition::builder()
             .field_name("Username")
@@ -216,7 +221,12 @@ impl Telephony for AmazonConnect {
 
     async fn username_of(&self, instance: &InstanceName, user: &UserId) -> Result<Option<String>, VendorError> {
         let client = self
-            .client_in_turn(instance, Operation::DescribeUser, Priority::UnknownLeg, PATIENCE)
+            .client_in_turn(
+                &Endpoint::from(instance),
+                Operation::DescribeUser,
+                Priority::UnknownLeg,
+                PATIENCE,
+            )
             .await?;
         let request = client
             .connect
@@ -231,7 +241,12 @@ impl Telephony for AmazonConnect {
 
     async fn queue_name(&self, instance: &InstanceName, queue: &str) -> Result<Option<String>, VendorError> {
         let client = self
-            .client_in_turn(instance, Operation::DescribeQueue, Priority::UnknownLeg, PATIENCE)
+            .client_in_turn(
+                &Endpoint::from(instance),
+                Operation::DescribeQueue,
+                Priority::UnknownLeg,
+                PATIENCE,
+            )
             .await?;
         let request = client
             .connect
@@ -241,6 +256,36 @@ impl Telephony for AmazonConnect {
         let answer = request.send().await;
         let answer = answer.map_err(|e| vendor_error(Operation::DescribeQueue, &e));
         Ok(none_if_unknown(answer)?.and_then(|answer| answer.queue?.name))
+    }
+
+    async fn associated_contacts(&self, endpoint: &Endpoint, id: &str) -> Result<AssociatedContacts, VendorError> {
+        const OPERATION: Operation = Operation::ListAssociatedContacts;
+        let mut found = AssociatedContacts::default();
+        let mut next: Option<String> = None;
+        for _ in 0..AssociatedContacts::MAX_PAGES {
+            let client = self
+                .client_in_turn(endpoint, OPERATION, Priority::UnknownLeg, PATIENCE)
+                .await?;
+            let answer = client
+                .connect
+                .list_associated_contacts()
+                .instance_id(&client.instance_id)
+                .contact_id(id)
+                .max_results(PAGE_OF_FOUND)
+                .set_next_token(next.take())
+                .send()
+                .await
+                .map_err(|e| vendor_error(OPERATION, &e))?;
+            found
+                .contacts
+                .extend(answer.contact_summary_list().iter().map(contact::associated));
+            next = answer.next_token().map(ToOwned::to_owned);
+            if next.is_none() {
+                found.is_complete = true;
+                break;
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -1,10 +1,11 @@
 //! The wire shape of DescribeContact, translated to a [`ContactSeen`].
 
-use aws_sdk_connect::types::{AgentInfo, Contact, QueueInfo, StateTransition};
+use aws_sdk_connect::types::{AgentInfo, AssociatedContactSummary, Contact, QueueInfo, StateTransition};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use sidedoor_domain::contact_event::InitiationMethod;
 use sidedoor_domain::interlock::ContactSeen;
+use sidedoor_domain::ports::associated_contacts::AssociatedContact;
 use sidedoor_domain::supervision::{Channel, Mode};
 
 /// Takes only what the domain's rules need, so that customer data does not leave this module.
@@ -40,6 +41,16 @@ pub(super) fn seen(contact: &Contact) -> ContactSeen {
         disconnect_reason: contact.disconnect_reason().map(|r| r.chars().take(64).collect()),
         has_successor: !contact.next_contacts().is_empty(),
         id,
+    }
+}
+
+/// An entry of ListAssociatedContacts.
+pub(super) fn associated(contact: &AssociatedContactSummary) -> AssociatedContact {
+    AssociatedContact {
+        id: contact.contact_id().unwrap_or_default().to_owned(),
+        initiation_method: InitiationMethod::parse(contact.initiation_method().map_or("", |m| m.as_str())),
+        initiated_at: contact.initiation_timestamp().and_then(moment),
+        disconnected_at: contact.disconnect_timestamp().and_then(moment),
     }
 }
 

@@ -113,6 +113,7 @@ pub(super) async fn ask(
         operation: Operation::Date,
         code: VendorErrorCode::DateUnavailable,
         message,
+        operator_note: None,
         verdict: Verdict::Retry,
         may_have_happened: false,
     };

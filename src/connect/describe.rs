@@ -3,7 +3,7 @@
 
 use aws_sdk_connect::types::InstanceAttributeType;
 use sidedoor_domain::ids::InstanceName;
-use sidedoor_domain::ports::{Operation, VendorError};
+use sidedoor_domain::ports::{Endpoint, Operation, VendorError};
 
 use super::AmazonConnect;
 use super::errors::vendor_error;
@@ -52,7 +52,7 @@ impl AmazonConnect {
     /// # Errors
     /// The vendor's; here and below.
     pub(crate) async fn identity(&self, instance: &InstanceName) -> Result<Identity, VendorError> {
-        let client = self.client(instance, Operation::GetCallerIdentity)?;
+        let client = self.client(&Endpoint::from(instance), Operation::GetCallerIdentity)?;
         let answer = client.sts.get_caller_identity().send().await;
         let answer = answer.map_err(|e| vendor_error(Operation::GetCallerIdentity, &e))?;
         Ok(Identity {
@@ -62,8 +62,8 @@ impl AmazonConnect {
     }
 
     /// The instance's alias and status.
-    pub(crate) async fn instance(&self, instance: &InstanceName) -> Result<InstanceSeen, VendorError> {
-        let client = self.client(instance, Operation::DescribeInstance)?;
+    pub(crate) async fn instance(&self, endpoint: &Endpoint) -> Result<InstanceSeen, VendorError> {
+        let client = self.client(endpoint, Operation::DescribeInstance)?;
         let answer = client
             .connect
             .describe_instance()
@@ -83,7 +83,7 @@ impl AmazonConnect {
 
     /// Whether a capability is enabled.
     pub(crate) async fn has(&self, instance: &InstanceName, what: Attribute) -> Result<bool, VendorError> {
-        let client = self.client(instance, Operation::DescribeInstanceAttribute)?;
+        let client = self.client(&Endpoint::from(instance), Operation::DescribeInstanceAttribute)?;
         let kind = match what {
             Attribute::VoiceMonitoring => InstanceAttributeType::EnhancedContactMonitoring,
             Attribute::ChatMonitoring => InstanceAttributeType::EnhancedChatMonitoring,
@@ -102,7 +102,7 @@ impl AmazonConnect {
     /// Calls ListSecurityProfiles, which Sidedoor never needs. If it is allowed, the role has more permissions than
     /// necessary.
     pub(crate) async fn list_security_profiles(&self, instance: &InstanceName) -> Result<(), VendorError> {
-        let client = self.client(instance, Operation::ListSecurityProfiles)?;
+        let client = self.client(&Endpoint::from(instance), Operation::ListSecurityProfiles)?;
         let request = client.connect.list_security_profiles().instance_id(&client.instance_id);
         let answer = request.max_results(1).send().await;
         answer
@@ -117,7 +117,7 @@ impl AmazonConnect {
         leg: &str,
         contact: &str,
     ) -> Result<LegDescription, VendorError> {
-        let client = self.client(instance, Operation::DescribeContact)?;
+        let client = self.client(&Endpoint::from(instance), Operation::DescribeContact)?;
         let request = client.connect.describe_contact().instance_id(&client.instance_id);
         let answer = request.contact_id(leg).send().await;
         let answer = answer.map_err(|e| vendor_error(Operation::DescribeContact, &e))?;

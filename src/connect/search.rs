@@ -6,9 +6,9 @@ use aws_sdk_connect::types::{
     SearchCriteria, Sort, SortOrder, SortableFieldName,
 };
 use jiff::Timestamp;
-use sidedoor_domain::ids::{InstanceName, UserId};
+use sidedoor_domain::ids::UserId;
 use sidedoor_domain::ports::telephony::{EndedLeg, EndedLegs, LegsFound};
-use sidedoor_domain::ports::{Operation, Priority, VendorError};
+use sidedoor_domain::ports::{Endpoint, Operation, Priority, VendorError};
 
 use super::AmazonConnect;
 use super::calls::PATIENCE;
@@ -27,7 +27,7 @@ struct Wanted {
 impl AmazonConnect {
     pub(super) async fn search_legs_begun(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         users: &[UserId],
         range: (Timestamp, Timestamp),
         priority: Priority,
@@ -38,7 +38,7 @@ impl AmazonConnect {
             time: SearchContactsTimeRangeType::InitiationTimestamp,
             sort: None,
         };
-        let (contacts, is_complete) = self.search_contacts(instance, wanted, range, priority).await?;
+        let (contacts, is_complete) = self.search_contacts(endpoint, wanted, range, priority).await?;
         Ok(LegsFound {
             legs: contacts.into_iter().filter_map(|c| c.id).collect(),
             is_complete,
@@ -47,7 +47,7 @@ impl AmazonConnect {
 
     pub(super) async fn search_legs_ended(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         range: (Timestamp, Timestamp),
         priority: Priority,
     ) -> Result<EndedLegs, VendorError> {
@@ -60,7 +60,7 @@ impl AmazonConnect {
             time: SearchContactsTimeRangeType::DisconnectTimestamp,
             sort: Some(first_to_end.map_err(|_| request_not_built(Operation::SearchContacts))?),
         };
-        let (contacts, is_complete) = self.search_contacts(instance, wanted, range, priority).await?;
+        let (contacts, is_complete) = self.search_contacts(endpoint, wanted, range, priority).await?;
         let ended = |contact: ContactSearchSummary| {
             let at = contact.disconnect_timestamp?.to_millis().ok()?;
             Some(EndedLeg {
@@ -77,7 +77,7 @@ impl AmazonConnect {
     /// The contacts of at most [`LegsFound::MAX_PAGES`] pages, and whether these are all.
     async fn search_contacts(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         wanted: Wanted,
         (from, until): (Timestamp, Timestamp),
         priority: Priority,
@@ -93,7 +93,7 @@ impl AmazonConnect {
         let mut next: Option<String> = None;
         for _ in 0..LegsFound::MAX_PAGES {
             let client = self
-                .client_in_turn(instance, Operation::SearchContacts, priority, PATIENCE)
+                .client_in_turn(endpoint, Operation::SearchContacts, priority, PATIENCE)
                 .await?;
             let answer = client
                 .connect

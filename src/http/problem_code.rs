@@ -91,6 +91,7 @@ problem_codes! {
     ConnectRegionInvalid "connect_region_invalid" BAD_GATEWAY "Connect instance not active in the configured Region";
     ConnectAccessForbidden "connect_access_forbidden" BAD_GATEWAY "AWS denied access";
     ConnectCredentialsInvalid "connect_credentials_invalid" BAD_GATEWAY "AWS credentials missing, expired or invalid";
+    ConnectClockInvalid "connect_clock_invalid" BAD_GATEWAY "AWS rejected the time of Sidedoor's machine";
     ConnectResponseInvalid "connect_response_invalid" BAD_GATEWAY "Connect's answer cannot be read";
     ConnectRequestRejected "connect_request_rejected" BAD_GATEWAY "Connect rejected the request";
     IssuerKeysUnavailable "issuer_keys_unavailable" SERVICE_UNAVAILABLE "Token issuer's keys unavailable";
@@ -131,6 +132,7 @@ impl From<VendorErrorCode> for ProblemCode {
             VendorErrorCode::RegionInvalid => Self::ConnectRegionInvalid,
             VendorErrorCode::AccessForbidden => Self::ConnectAccessForbidden,
             VendorErrorCode::CredentialsInvalid => Self::ConnectCredentialsInvalid,
+            VendorErrorCode::ClockInvalid => Self::ConnectClockInvalid,
             VendorErrorCode::ResourceNotFound => Self::ConnectResourceNotFound,
             VendorErrorCode::ContactNotFound => Self::ConnectContactNotFound,
             VendorErrorCode::IdempotencyConflict => Self::ConnectIdempotencyConflict,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
+use sidedoor_domain::ids::RegionName;
 use sidedoor_domain::ports::store::SupervisionWrite;
 use sidedoor_domain::ports::{MetricEvent, MetricsRecorder, Transaction};
 use tokio_util::sync::CancellationToken;
@@ -147,7 +148,8 @@ pub(super) fn settings() -> UseCaseSettings {
     let instance = InstanceSettings {
         vendor_id: INSTANCE_ID.into(),
         account_id: Some(ACCOUNT.into()),
-        region: REGION.into(),
+        region: RegionName::parse(REGION).expect("a Region"),
+        replica_region: None,
         voice_leg_end: LegEndMethod::Ccp,
         chat_leg_end: LegEndMethod::StopContactThenCcp,
         jurisdiction: None,

@@ -8,9 +8,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
+use sidedoor_domain::ports::associated_contacts::AssociatedContacts;
 use sidedoor_domain::ports::telephony::{EndedLegs, LegsFound, UserDataSeen};
 use sidedoor_domain::ports::{
-    Admission, Clock, DateSeen, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
+    Admission, Clock, DateSeen, Endpoint, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode,
+    Verdict,
 };
 use sidedoor_domain::supervision::Channel;
 use tokio::sync::oneshot;
@@ -65,6 +67,7 @@ impl SimTelephony {
             operation,
             code: VendorErrorCode::BudgetLimitReached,
             message: message.into(),
+            operator_note: None,
             verdict: Verdict::Retry,
             may_have_happened: false,
         })
@@ -84,6 +87,7 @@ impl SimTelephony {
             operation,
             code,
             message: "simulated".into(),
+            operator_note: None,
             verdict,
             may_have_happened,
         };
@@ -120,12 +124,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[async_trait]
 impl Telephony for SimTelephony {
-    fn try_admit_monitor(&self, _: &InstanceName) -> Option<Admission> {
+    fn try_admit_monitor(&self, _: &Endpoint) -> Option<Admission> {
         let budget = self.budgets.get(&Operation::MonitorContact)?;
         budget.try_take(Priority::Join).then(Admission::granted)
     }
 
-    async fn admit_monitor(&self, _: &InstanceName, patience: Duration) -> Result<Admission, VendorError> {
+    async fn admit_monitor(&self, _: &Endpoint, patience: Duration) -> Result<Admission, VendorError> {
         self.admitted(Operation::MonitorContact, Priority::Join, patience)
             .await?;
         Ok(Admission::granted())
@@ -145,7 +149,7 @@ impl Telephony for SimTelephony {
         .await
     }
 
-    async fn describe(&self, _: &InstanceName, id: &str, priority: Priority) -> Result<ContactSeen, VendorError> {
+    async fn describe(&self, _: &Endpoint, id: &str, priority: Priority) -> Result<ContactSeen, VendorError> {
         self.admitted(Operation::DescribeContact, priority, PATIENCE).await?;
         let about = id.to_owned();
         self.call(Operation::DescribeContact, about.clone(), move |vendor, _| {
@@ -154,7 +158,7 @@ impl Telephony for SimTelephony {
         .await
     }
 
-    async fn end_leg(&self, _: &InstanceName, leg: &ClearedLeg) -> Result<(), VendorError> {
+    async fn end_leg(&self, _: &Endpoint, leg: &ClearedLeg) -> Result<(), VendorError> {
         self.admitted(Operation::StopContact, Priority::Claim, PATIENCE).await?;
         let id = leg.id().to_string();
         self.call(Operation::StopContact, id.clone(), move |vendor, world| {
@@ -173,13 +177,13 @@ impl Telephony for SimTelephony {
         .await
     }
 
-    fn free_calls(&self, _: &InstanceName, operation: Operation, priority: Priority) -> usize {
+    fn free_calls(&self, _: &Endpoint, operation: Operation, priority: Priority) -> usize {
         self.budgets.get(&operation).map_or(0, |budget| budget.free(priority))
     }
 
     async fn current_contacts(
         &self,
-        _: &InstanceName,
+        _: &Endpoint,
         users: &[UserId],
         priority: Priority,
     ) -> Result<UserDataSeen, VendorError> {
@@ -194,7 +198,7 @@ impl Telephony for SimTelephony {
 
     async fn legs_begun(
         &self,
-        _: &InstanceName,
+        _: &Endpoint,
         users: &[UserId],
         (from, until): (Timestamp, Timestamp),
         priority: Priority,
@@ -210,7 +214,7 @@ impl Telephony for SimTelephony {
 
     async fn legs_ended(
         &self,
-        _: &InstanceName,
+        _: &Endpoint,
         (from, until): (Timestamp, Timestamp),
         priority: Priority,
     ) -> Result<EndedLegs, VendorError> {
@@ -246,6 +250,11 @@ impl Telephony for SimTelephony {
         let name = format!("{user}@example");
         self.call(Operation::DescribeUser, user.to_string(), |_, _| Ok(Some(name)))
             .await
+    }
+
+    /// The descriptions of simulated legs name their contacts, so nothing needs this answer.
+    async fn associated_contacts(&self, _: &Endpoint, _: &str) -> Result<AssociatedContacts, VendorError> {
+        Ok(AssociatedContacts::default())
     }
 
     async fn queue_name(&self, _: &InstanceName, _: &str) -> Result<Option<String>, VendorError> {

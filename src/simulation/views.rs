@@ -151,6 +151,7 @@ impl Vendor {
             contacts: found,
             users: listed,
             is_complete: true,
+            answered_elsewhere: None,
         }
     }
 }

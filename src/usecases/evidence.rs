@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use crate::usecases::clocks::ClockService;
 use crate::usecases::context::UseCaseContext;
-use crate::usecases::evidence::carrier_limits::UserCache;
 use crate::usecases::evidence::unusable_events::UnusableWarnings;
+use crate::usecases::identity::names::NameService;
 use crate::usecases::monitoring::ComplianceRules;
 
 /// Stores and evaluates evidence: a leg joined, is alive, or has ended.
@@ -27,13 +27,13 @@ pub struct EvidenceService {
     clocks: Arc<ClockService>,
     compliance: Arc<ComplianceRules>,
     unusable_warnings: UnusableWarnings,
-    carrier_users: UserCache,
+    names: NameService,
 }
 
 impl EvidenceService {
     pub(crate) fn new(ctx: UseCaseContext, clocks: Arc<ClockService>, compliance: Arc<ComplianceRules>) -> Self {
         Self {
-            carrier_users: UserCache::new(ctx.settings.username_cache_ttl),
+            names: NameService::new(ctx.clone()),
             ctx,
             clocks,
             compliance,

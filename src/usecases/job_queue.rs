@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sidedoor_domain::confirmation::LegAnswer;
-use sidedoor_domain::ids::{InstanceName, SupervisionId};
+use sidedoor_domain::ids::{InstanceName, RegionName, SupervisionId};
 use sidedoor_domain::ports::store::{IdleLeg, Job, StoredSupervision};
 use sidedoor_domain::ports::{Clock, Priority};
 use sidedoor_domain::supervision::{NextStep, State};
@@ -63,6 +63,8 @@ struct Jobs {
     waiting: BTreeMap<(Priority, InstanceName), BTreeSet<Place>>,
     overdue: BTreeSet<(Elapsed, SupervisionId)>,
     idle: BTreeMap<SupervisionId, IdleLeg>,
+    /// The Regions of idle legs that are not in their instance's first one.
+    regions: BTreeMap<SupervisionId, RegionName>,
     polled: BTreeMap<SupervisionId, LegAnswer>,
     unknown_leg: Option<Elapsed>,
     unreadable: BTreeSet<SupervisionId>,
@@ -147,6 +149,7 @@ impl JobQueue {
         }
         let is_running = jobs.remove(s.id).is_some_and(|entry| entry.is_running);
         jobs.idle.remove(&s.id);
+        jobs.regions.remove(&s.id);
         let is_included = |answer: &LegAnswer| s.watch.alive_sent_at >= Some(answer.sent_at);
         if s.state.is_final() || jobs.polled.get(&s.id).is_some_and(is_included) {
             jobs.polled.remove(&s.id);
@@ -164,7 +167,12 @@ impl JobQueue {
                 };
                 jobs.place(s.id, entry);
             }
-            None => jobs.idle.extend(idle_leg(stored).map(|leg| (s.id, leg))),
+            None => {
+                if let Some(leg) = idle_leg(stored) {
+                    jobs.idle.insert(s.id, leg);
+                    jobs.regions.extend(s.region.clone().map(|region| (s.id, region)));
+                }
+            }
         }
         drop(jobs);
         self.wake();
@@ -221,6 +229,7 @@ impl JobQueue {
         let mut jobs = self.jobs();
         jobs.remove(id);
         jobs.idle.remove(&id);
+        jobs.regions.remove(&id);
         jobs.polled.remove(&id);
     }
 
@@ -307,14 +316,24 @@ impl JobQueue {
         next.map(|at| at.saturating_sub(self.now()))
     }
 
-    /// The idle legs of an instance, by supervision.
-    pub(crate) fn idle_legs(&self, instance: &InstanceName) -> Vec<IdleLeg> {
+    /// The idle legs of an instance, by Region and supervision.
+    pub(crate) fn idle_legs(&self, instance: &InstanceName) -> BTreeMap<Option<RegionName>, Vec<IdleLeg>> {
         let jobs = self.jobs();
-        jobs.idle
-            .values()
-            .filter(|leg| leg.instance == *instance)
-            .cloned()
-            .collect()
+        let mut found: BTreeMap<_, Vec<IdleLeg>> = BTreeMap::new();
+        for leg in jobs.idle.values().filter(|leg| leg.instance == *instance) {
+            let region = jobs.regions.get(&leg.supervision).cloned();
+            found.entry(region).or_default().push(leg.clone());
+        }
+        found
+    }
+
+    /// The Region of an idle leg.
+    pub(crate) fn note_region(&self, id: SupervisionId, region: Option<&RegionName>) {
+        let mut jobs = self.jobs();
+        match region.filter(|_| jobs.idle.contains_key(&id)) {
+            Some(region) => jobs.regions.insert(id, region.clone()),
+            None => jobs.regions.remove(&id),
+        };
     }
 
     /// A poll listed the leg of a supervision. Returns whether it is the first since the last write.

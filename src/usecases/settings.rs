@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ids::{InstanceName, RegionName};
 use sidedoor_domain::rejoin::Policy;
 use sidedoor_domain::supervision::Channel;
 
@@ -27,8 +27,10 @@ pub struct InstanceSettings {
     pub vendor_id: String,
     /// The AWS account that events must come from, if it is configured.
     pub account_id: Option<String>,
-    /// The AWS Region that events must come from.
-    pub region: String,
+    /// The instance's AWS Region.
+    pub region: RegionName,
+    /// The other Region of a replicated instance.
+    pub replica_region: Option<RegionName>,
     /// How voice legs are ended.
     pub voice_leg_end: LegEndMethod,
     /// How chat and task legs are ended.
@@ -38,6 +40,18 @@ pub struct InstanceSettings {
 }
 
 impl InstanceSettings {
+    /// The Regions that events may come from.
+    pub(crate) fn regions(&self) -> Vec<&str> {
+        let replica = self.replica_region.iter().map(RegionName::as_str);
+        std::iter::once(self.region.as_str()).chain(replica).collect()
+    }
+
+    /// The Region of a replicated instance that is not this one; `None` as a parameter is [`Self::region`].
+    pub(crate) fn other_region(&self, region: Option<&RegionName>) -> Option<&RegionName> {
+        let replica = self.replica_region.as_ref()?;
+        Some(if region == Some(replica) { &self.region } else { replica })
+    }
+
     pub(crate) fn leg_end(&self, channel: Channel) -> LegEndMethod {
         match channel {
             Channel::Voice => self.voice_leg_end,

@@ -36,10 +36,10 @@ def salesforce_url(fakes):
     return fakes["salesforceUrl"]
 
 
-def connect_client(url, secret="fake-secret-key"):
+def connect_client(url, secret="fake-secret-key", region="us-west-2"):
     return boto3.client(
         "connect",
-        region_name="us-west-2",
+        region_name=region,
         endpoint_url=url,
         aws_access_key_id="fake-access-key",
         aws_secret_access_key=secret,

@@ -195,9 +195,91 @@ def test_search_contacts_finds_ended_legs_in_pages(connect, connect_url, contact
     assert (kind, status) == ("InvalidParameterException", 400)
 
 
+def test_old_signature_is_rejected(connect, contact, settings):
+    call = contact()
+    clock = requests.get(f"{connect.meta.endpoint_url}/_fake/settings", timeout=5).json()["clock"]
+    for skew, words in ((600_000, "Signature expired"), (-600_000, "Signature not yet current")):
+        settings(clock={**clock, "skewMs": skew}, signatureAgeS=300)
+        with pytest.raises(ClientError, match=words) as caught:
+            monitor(connect, call)
+        assert caught.value.response["Error"]["Code"] == "InvalidSignatureException"
+    settings(clock={**clock, "skewMs": 200_000})
+    monitor(connect, call)
+
+
+def test_closed_ccp_may_be_a_quota(connect, connect_url, contact, settings):
+    call = contact()
+    settings(refuseClosedCcp=True)
+    user = {"userId": "supervisor-4"}
+    requests.post(f"{connect_url}/_fake/users", json={**user, "ccpOpen": False}, timeout=5).raise_for_status()
+    assert error_of(lambda: monitor(connect, call, user="supervisor-4")) == ("ServiceQuotaExceededException", 402)
+    requests.post(f"{connect_url}/_fake/users", json=user, timeout=5).raise_for_status()
+    monitor(connect, call, user="supervisor-4")
+
+
+def test_proxy_page_is_no_error_of_connect(connect, connect_url, contact):
+    call = contact()
+    page = {"operation": "DescribeContact", "htmlPage": True, "status": 407}
+    requests.post(f"{connect_url}/_fake/faults", json=page, timeout=5).raise_for_status()
+    with pytest.raises(ClientError) as caught:
+        describe(connect, call)
+    assert caught.value.response["Error"]["Code"] in ("", "407"), caught.value.response
+    assert describe(connect, call)["Id"] == call
+
+
+def test_replicated_instance_is_active_in_one_region_for_a_contact(connect, connect_url, contact, settings):
+    east = connect_client(connect_url, region="us-east-1")
+    settings(replicated=True, activeRegion="us-east-1")
+    call = contact()
+    assert error_of(lambda: monitor(connect, call, user="supervisor-3")) == ("InvalidActiveRegionException", 400)
+    leg = monitor(east, call, user="supervisor-3")["ContactId"]
+    assert error_of(lambda: stop(connect, leg)) == ("InvalidActiveRegionException", 400)
+    assert error_of(lambda: describe(connect, leg)) == ("InvalidActiveRegionException", 400)
+    assert describe(east, leg)["Id"] == leg
+
+    def listed(client):
+        answer = client.get_current_user_data(InstanceId=INSTANCE, Filters={"Agents": ["supervisor-3"]})
+        return [c["ContactId"] for c in answer["UserDataList"][0]["Contacts"]]
+
+    assert (listed(connect), listed(east)) == ([], [leg])
+    settings(otherRegion="notFound")
+    assert error_of(lambda: describe(connect, leg)) == ("ResourceNotFoundException", 404)
+    move = requests.post(f"{connect_url}/_fake/contacts/{call}/region", json={"region": "us-west-2"}, timeout=5)
+    assert move.status_code == 204
+    assert describe(connect, leg)["Id"] == leg
+    assert error_of(lambda: describe(east, leg)) == ("ResourceNotFoundException", 404)
+    settings(inactiveRegions=["us-east-1"])
+    assert error_of(lambda: listed(east)) == ("InvalidActiveRegionException", 400)
+    elsewhere = connect_client(connect_url, region="eu-west-2")
+    assert error_of(lambda: describe(elsewhere, leg)) == ("ResourceNotFoundException", 404)
+
+
 def test_wrong_signature_is_rejected(connect_url, contact):
     kind, status = error_of(lambda: monitor(connect_client(connect_url, secret="wrong"), contact()))
     assert status == 403
+
+
+def test_associated_contacts_are_one_tree(connect, connect_url, contact, settings):
+    call = contact()
+    leg = monitor(connect, call, user="supervisor-2")["ContactId"]
+
+    # botocore has no paginator for it.
+    def tree(of, page=100):
+        found, more = [], {}
+        while True:
+            answer = connect.list_associated_contacts(InstanceId=INSTANCE, ContactId=of, MaxResults=page, **more)
+            found.extend(answer["ContactSummaryList"])
+            if "NextToken" not in answer:
+                return found
+            more = {"NextToken": answer["NextToken"]}
+
+    assert [(c["ContactId"], c["InitiationMethod"]) for c in tree(leg)] == [(call, "INBOUND"), (leg, "MONITOR")]
+    assert [c["ContactId"] for c in tree(call, page=1)] == [call, leg]
+    assert all(isinstance(c["InitiationTimestamp"], datetime.datetime) for c in tree(leg))
+    settings(legsInTree=False)
+    assert [c["ContactId"] for c in tree(leg)] == [leg]
+    assert error_of(lambda: tree("no-such-contact")) == ("ResourceNotFoundException", 404)
+    requests.post(f"{connect_url}/_fake/ccp/supervisor-2/end-leg", json={"legContactId": leg}, timeout=5)
 
 
 def test_instance_attribute_and_user_can_be_described(connect):

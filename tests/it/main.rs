@@ -66,6 +66,7 @@ mod monitoring {
     mod monitor_contact_errors;
     mod observed_legs;
     mod rejoin_rules;
+    mod replicated_instances;
     mod switching;
     mod waiting;
 }

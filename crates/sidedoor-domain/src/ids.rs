@@ -83,6 +83,10 @@ name! {
     UserId, "connectUserId", 256
 }
 name! {
+    /// The name of an AWS Region, such as `us-west-2`.
+    RegionName, "region", 32
+}
+name! {
     /// The name of a configured Connect instance (`[connect.instances.<name>]`).
     InstanceName, "instance", 64
 }

@@ -3,18 +3,19 @@
 //!
 //! Only the use cases retry. An adapter makes one attempt, and its error says whether another attempt can help.
 
+pub mod associated_contacts;
 pub mod crm;
 pub mod metrics;
 pub mod store;
 pub mod telephony;
+mod vendor_error;
 
 pub use crm::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Usage, WrittenRecord};
 use jiff::Timestamp;
 pub use metrics::{MetricEvent, MetricsRecorder};
 pub use store::{CommitOutcome, Store, StoreError, Transaction};
-pub use telephony::{
-    Admission, DateSeen, DateSink, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
-};
+pub use telephony::{Admission, DateSeen, DateSink, Endpoint, MonitorCall, Operation, Priority, Telephony};
+pub use vendor_error::{VendorError, VendorErrorCode, Verdict};
 
 /// The time. It is injected so that tests control it; `clippy.toml` forbids every other clock.
 pub trait Clock: Send + Sync {

@@ -26,8 +26,9 @@ use serde::{Deserialize, Serialize};
 use super::confirmation::LegWatch;
 use super::departure::Departure;
 use super::directive::{Directive, DirectiveKind};
-use super::ids::{ClientToken, ContactId, DirectiveId, InstanceName, SupervisionId, UserId};
+use super::ids::{ClientToken, ContactId, DirectiveId, InstanceName, RegionName, SupervisionId, UserId};
 use super::interlock::LegId;
+use super::ports::Endpoint;
 use super::rejoin::Compliance;
 use crate::trace_parent::TraceParent;
 
@@ -273,6 +274,8 @@ pub struct Supervision {
     pub vendor: String,
     /// The vendor's instance.
     pub instance: InstanceName,
+    /// The Region of a replicated instance in which the leg is, if a call showed that it is not the instance's first one.
+    pub region: Option<RegionName>,
     /// The kind of contact, once known.
     pub channel: Option<Channel>,
     /// The supervised contact. It is unknown only for an observed leg of which the vendor names no contact.
@@ -392,6 +395,14 @@ impl Supervision {
     pub fn may_end_soon(&self) -> bool {
         let listens = !self.state.is_final();
         listens && (self.leave.is_some() || self.watch.claim.is_some() || self.search().is_some())
+    }
+
+    /// Where calls about this supervision go.
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint {
+            instance: self.instance.clone(),
+            region: self.region.clone(),
+        }
     }
 
     /// The external id of the Salesforce record, once the leg is known.

@@ -60,14 +60,15 @@ impl EventOrigin {
         self
     }
 
-    /// Why the event cannot be of an instance in this Region and account. If the instance's account is not configured, the accounts
-    /// must still be the same everywhere in the event.
-    pub fn mismatch(&self, account: Option<&str>, region: &str) -> Option<UnusableEvent> {
-        let all = |named: &[Option<String>], expected: Option<&str>| named.iter().all(|n| n.as_deref() == expected);
+    /// Why the event cannot be of an instance in these Regions and this account. If the instance's account is not configured, the
+    /// accounts must still be the same everywhere in the event. An event of a replicated instance may name both Regions, because it is
+    /// not documented which of them its ARNs have.
+    pub fn mismatch(&self, account: Option<&str>, regions: &[&str]) -> Option<UnusableEvent> {
         let account = account.or_else(|| self.accounts.first().and_then(Option::as_deref));
-        if !all(&self.accounts, account) {
+        let is_ours = |region: &Option<String>| region.as_deref().is_some_and(|region| regions.contains(&region));
+        if !self.accounts.iter().all(|named| named.as_deref() == account) {
             Some(UnusableEvent::WrongAccount)
-        } else if !all(&self.regions, Some(region)) {
+        } else if !self.regions.iter().all(is_ours) {
             Some(UnusableEvent::WrongRegion)
         } else {
             None
@@ -85,19 +86,32 @@ mod tests {
     fn event_origin_must_match_account_and_region_everywhere() {
         let origin = EventOrigin::new("111122223333", "us-west-2").with_arn(ARN);
         for account in [Some("111122223333"), None] {
-            assert_eq!(origin.mismatch(account, "us-west-2"), None);
-            assert_eq!(origin.mismatch(account, "us-east-1"), Some(UnusableEvent::WrongRegion));
+            assert_eq!(origin.mismatch(account, &["us-west-2"]), None);
+            assert_eq!(
+                origin.mismatch(account, &["us-east-1"]),
+                Some(UnusableEvent::WrongRegion)
+            );
         }
         let wrong_account = Some(UnusableEvent::WrongAccount);
-        assert_eq!(origin.mismatch(Some("444455556666"), "us-west-2"), wrong_account);
+        assert_eq!(origin.mismatch(Some("444455556666"), &["us-west-2"]), wrong_account);
+        // Of a replicated instance, also with an ARN of the other Region.
+        let both = ["us-west-2", "us-east-1"];
+        let replica = EventOrigin::new("111122223333", "us-east-1");
+        assert_eq!(replica.clone().mismatch(None, &both), None);
+        assert_eq!(replica.with_arn(ARN).mismatch(None, &both), None);
+        let third = EventOrigin::new("111122223333", "eu-west-2").with_arn(ARN);
+        assert_eq!(third.mismatch(None, &both), Some(UnusableEvent::WrongRegion));
         // The envelope and the ARN contradict each other.
         let mixed = EventOrigin::new("444455556666", "us-west-2").with_arn(ARN);
-        assert_eq!(mixed.mismatch(None, "us-west-2"), wrong_account);
-        assert_eq!(mixed.mismatch(Some("111122223333"), "us-west-2"), wrong_account);
+        assert_eq!(mixed.mismatch(None, &["us-west-2"]), wrong_account);
+        assert_eq!(mixed.mismatch(Some("111122223333"), &["us-west-2"]), wrong_account);
         let elsewhere = EventOrigin::new("111122223333", "eu-west-2").with_arn(ARN);
-        assert_eq!(elsewhere.mismatch(None, "us-west-2"), Some(UnusableEvent::WrongRegion));
+        assert_eq!(
+            elsewhere.mismatch(None, &["us-west-2"]),
+            Some(UnusableEvent::WrongRegion)
+        );
         let unnamed = EventOrigin::default().with_arn("instance/abc-1");
-        assert_eq!(unnamed.mismatch(Some("111122223333"), "us-west-2"), wrong_account);
-        assert_eq!(unnamed.mismatch(None, "us-west-2"), Some(UnusableEvent::WrongRegion));
+        assert_eq!(unnamed.mismatch(Some("111122223333"), &["us-west-2"]), wrong_account);
+        assert_eq!(unnamed.mismatch(None, &["us-west-2"]), Some(UnusableEvent::WrongRegion));
     }
 }

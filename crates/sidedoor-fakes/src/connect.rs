@@ -8,8 +8,11 @@
 //! | [`endings`] | how contacts and legs end |
 //! | [`transfers`] | transfers of a call to another agent |
 //! | [`operations`] | the API operations, as rules on that state |
+//! | [`associations`] | ListAssociatedContacts |
+//! | [`constraints`] | what the service's model refuses: missing members, lengths, enums, patterns |
 //! | [`contact_search`] | SearchContacts |
 //! | [`user_data`] | GetCurrentUserData, which may be stale |
+//! | [`regions`] | the two Regions of a replicated instance |
 //! | [`rest_api`] | the rest-json protocol: paths, errors, headers |
 //! | [`sigv4`] | verification of AWS signatures |
 //! | [`sts`] | STS GetCallerIdentity |
@@ -19,6 +22,8 @@
 //! | [`ledger`] | which operations were called, and which contacts ended, each with its cause |
 //! | [`control_api`] | the `/_fake` API |
 
+mod associations;
+mod constraints;
 mod contact;
 mod contact_search;
 mod control_api;
@@ -28,6 +33,7 @@ mod event_payloads;
 mod forged_events;
 mod ledger;
 mod operations;
+mod regions;
 mod rest_api;
 mod settings;
 mod sigv4;
@@ -44,21 +50,26 @@ pub use contact::{ContactView, NewContact};
 use event_delivery::EventPusher;
 pub use event_delivery::EventSettings;
 pub use forged_events::ForgedEvent;
+use jiff::SignedDuration;
 pub use ledger::{CallEntry, EndEntry, Ledger};
 pub(super) use rest_api::router;
 use serde_json::Value;
-pub use settings::{ConnectSettings, DetailType, LinkField, StopVoiceLeg};
+pub use settings::{ConnectSettings, ConstraintError, DetailType, LinkField, OtherRegion, StopVoiceLeg};
+use sigv4::SignatureRules;
 use state::InstanceState;
 use tokio_util::sync::CancellationToken;
 use transfers::TRANSFER_REASON;
 
 use super::browser::{Heard, Tab};
+use super::clock::real_now;
 use super::faults::Fault;
 
 /// Id of the Connect instance in the default settings.
 pub const INSTANCE: &str = "11111111-2222-4333-8444-555555555555";
-/// The AWS Region in all ARNs.
+/// The AWS Region of the instance, in all ARNs of a contact there.
 pub const REGION: &str = "us-west-2";
+/// The other Region of the instance, if the setting `replicated` is on.
+pub const REPLICA_REGION: &str = "us-east-1";
 /// The AWS account in all ARNs and events.
 pub const ACCOUNT: &str = "111122223333";
 /// The only accepted AWS access key id.
@@ -90,6 +101,17 @@ impl ConnectFake {
 
     fn state(&self) -> MutexGuard<'_, InstanceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the signatures of API calls are checked for.
+    fn signature_rules(&self) -> SignatureRules {
+        let state = self.state();
+        let now = state.settings.clock.read(real_now(), state.since);
+        let most = state.settings.signature_age_s;
+        SignatureRules {
+            verify: state.settings.verify_signatures,
+            age: most.map(|s| (now, SignedDuration::from_secs(i64::from(s)))),
+        }
     }
 
     /// Sends the events that the last changes of the state have caused, and lets customers hang up who will.
@@ -242,6 +264,14 @@ impl ConnectFake {
     /// When the contact is unknown.
     pub fn hold(&self, contact: &str, on_hold: bool) -> Result<(), String> {
         self.state().hold(contact, on_hold)
+    }
+
+    /// Moves a contact and its legs to the other Region of a replicated instance.
+    ///
+    /// # Errors
+    /// When the contact or the Region is unknown.
+    pub fn move_to_region(&self, contact: &str, region: &str) -> Result<(), String> {
+        self.state().move_to_region(contact, region)
     }
 
     /// The customer (`CUSTOMER`) or the agent (`AGENT`) hangs up: the contact ends, and every leg on it.

@@ -58,7 +58,7 @@ pub struct Fault {
     /// The call has its effect and answers 200, but its JSON ends in the middle.
     #[serde(default)]
     pub cut_answer: bool,
-    /// Answers 200 with a page of HTML, as a proxy on the way does.
+    /// Answers with a page of HTML, as a proxy on the way does; with `status`, or 200 if there is none.
     #[serde(default)]
     pub html_page: bool,
     /// Keeps the connection open without an answer for `delay_ms`, or 60 s if that is 0, then closes it.
@@ -145,6 +145,13 @@ impl Fault {
         }
     }
 
+    /// Sets the HTTP status of the error or page.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
     /// The next call of `operation` gets no answer for `for_ms` (60 s if 0), and has no effect; see [`Self::after_effect`].
     pub fn hang(operation: &str, for_ms: u64) -> Self {
         Self {
@@ -228,7 +235,9 @@ impl Fault {
         if self.html_page {
             let page =
                 "<!DOCTYPE html><html><head><title>Maintenance</title></head><body>Try again later.</body></html>";
-            return (StatusCode::OK, [(header::CONTENT_TYPE, "text/html")], page).into_response();
+            let status = self.status.and_then(|status| StatusCode::from_u16(status).ok());
+            let status = status.unwrap_or(StatusCode::OK);
+            return (status, [(header::CONTENT_TYPE, "text/html")], page).into_response();
         }
         // An error keeps its form, because its cause is another.
         if self.cut_answer && answer.status().is_success() {

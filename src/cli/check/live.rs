@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
 use sidedoor_domain::interlock::{ContactSeen, LegId, clear_to_end};
-use sidedoor_domain::ports::{MonitorCall, Priority, Telephony, VendorError};
+use sidedoor_domain::ports::{Endpoint, MonitorCall, Priority, Telephony, VendorError};
 use sidedoor_domain::supervision::Mode;
 
 use super::Parts;
@@ -104,7 +104,10 @@ impl<'p> LiveCheck<'p> {
 
 impl LiveCheck<'_> {
     async fn describe(&self, id: &str) -> Result<ContactSeen, VendorError> {
-        self.parts.telephony.describe(&self.instance, id, Priority::Join).await
+        self.parts
+            .telephony
+            .describe(&Endpoint::from(&self.instance), id, Priority::Join)
+            .await
     }
 
     async fn contact_is_suitable(&self, report: &mut Report) -> bool {
@@ -142,7 +145,7 @@ impl LiveCheck<'_> {
     /// Calls MonitorContact twice with the same token.
     async fn join(&self, report: &mut Report) -> Option<LegId> {
         let call = MonitorCall {
-            instance: self.instance.clone(),
+            endpoint: Endpoint::from(&self.instance),
             contact: self.contact.clone(),
             user: self.user.clone(),
             allowed: Mode::Silent,
@@ -158,13 +161,23 @@ impl LiveCheck<'_> {
             Err(e) if e.may_have_happened => {
                 let remedy =
                     "Look in the test supervisor's Contact Control Panel, because a leg may exist, and end it there";
-                report.fail(report::LIVE_JOIN, None, format!("{}: {}", e.code, e.message), remedy);
+                report.fail(
+                    report::LIVE_JOIN,
+                    None,
+                    format!("{}: {}", e.code, e.for_operators()),
+                    remedy,
+                );
                 return None;
             }
             Err(e) => {
                 let remedy = "Give the user a security profile that allows monitoring, and open their Contact Control Panel; see \
                               docs/errors.md for the codes";
-                report.fail(report::LIVE_JOIN, None, format!("{}: {}", e.code, e.message), remedy);
+                report.fail(
+                    report::LIVE_JOIN,
+                    None,
+                    format!("{}: {}", e.code, e.for_operators()),
+                    remedy,
+                );
                 return None;
             }
         };
@@ -193,7 +206,7 @@ impl LiveCheck<'_> {
             Err(e) => report.warn(
                 report::LIVE_TOKEN,
                 None,
-                format!("the second call was rejected: {}: {}", e.code, e.message),
+                format!("the second call was rejected: {}: {}", e.code, e.for_operators()),
                 "Report the vendor's answer to the maintainers",
             ),
         }
@@ -202,7 +215,8 @@ impl LiveCheck<'_> {
 
     async fn monitor(&self, call: &MonitorCall) -> Result<String, VendorError> {
         let telephony = &self.parts.telephony;
-        let admission = telephony.admit_monitor(&self.instance, Duration::from_secs(10)).await?;
+        let patience = Duration::from_secs(10);
+        let admission = telephony.admit_monitor(&call.endpoint, patience).await?;
         telephony.monitor(call, admission).await
     }
 
@@ -279,10 +293,15 @@ impl LiveCheck<'_> {
             Err(e) => Err(e.to_string()),
         };
         match cleared {
-            Ok(cleared) => match self.parts.telephony.end_leg(&self.instance, &cleared).await {
+            Ok(cleared) => match self
+                .parts
+                .telephony
+                .end_leg(&Endpoint::from(&self.instance), &cleared)
+                .await
+            {
                 Ok(()) => report.ok(report::LIVE_STOP, None, "200, which means only \"accepted\""),
                 // A refusal is expected, because the documentation says that it does not work for MONITOR.
-                Err(e) => report.ok(report::LIVE_STOP, None, format!("{}: {}", e.code, e.message)),
+                Err(e) => report.ok(report::LIVE_STOP, None, format!("{}: {}", e.code, e.for_operators())),
             },
             Err(why) => {
                 let remedy = "Report the leg's DescribeContact answer to the maintainers";

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
-use sidedoor_domain::ports::{MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode};
+use sidedoor_domain::ports::{Endpoint, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::Mode;
 
 use super::report::{self, Report};
@@ -19,18 +19,37 @@ const PAUSE: Duration = Duration::from_millis(270);
 /// The time range of the search, because a longer one costs Connect more.
 const SEARCHED: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
 
+/// AWS rejects a request whose time is more than five minutes off.
+const CLOCK_REMEDY: &str = "Run chrony or systemd-timesyncd on this machine (on EC2, use the Amazon Time Sync Service)";
+
 /// A refusal by AWS's access control, or by Connect's own.
 const DENIED: VendorErrorCode = VendorErrorCode::AccessForbidden;
 
 pub(super) async fn check(report: &mut Report, parts: &Parts) {
     for name in parts.config.connect.instances.keys() {
         date(report, parts, name).await;
-        if !identity(report, parts, name).await || !instance(report, parts, name).await {
+        let first = Endpoint::from(name);
+        if !identity(report, parts, name).await || !instance(report, parts, &first).await {
             continue;
         }
         monitoring(report, parts, name).await;
         users(report, parts, name).await;
-        rights(report, parts, name).await;
+        rights(report, parts, &first).await;
+        let replica = parts
+            .config
+            .connect
+            .instances
+            .get(name)
+            .and_then(|i| i.replica.as_ref());
+        if let Some(replica) = replica {
+            let second = Endpoint {
+                instance: name.clone(),
+                region: Some(replica.region.clone()),
+            };
+            if instance(report, parts, &second).await {
+                rights(report, parts, &second).await;
+            }
+        }
         search(report, parts, name).await;
         measured::staleness(report, parts, name).await;
         measured::completeness(report, parts, name).await;
@@ -51,7 +70,7 @@ async fn date(report: &mut Report, parts: &Parts, name: &InstanceName) {
             }
             Err(e) => {
                 let remedy = "Allow this machine to reach the endpoint (network, proxy, VPC endpoint, DNS)";
-                return report.fail(report::CLOCK_AWS, Some(name.as_str()), e.message, remedy);
+                return report.fail(report::CLOCK_AWS, Some(name.as_str()), e.for_operators(), remedy);
             }
         }
     }
@@ -69,10 +88,20 @@ async fn identity(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
             event_account(report, parts, name, Some(&account));
             true
         }
-        Err(e) if e.code == VendorErrorCode::CredentialsInvalid => {
-            let remedy = "Provide credentials in the AWS SDK's default chain: a role of the task or pod, AWS_PROFILE, or \
-                          AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
-            report.fail(report::AWS_IDENTITY, about, e.message, remedy);
+        Err(e)
+            if matches!(
+                e.code,
+                VendorErrorCode::CredentialsInvalid | VendorErrorCode::ClockInvalid
+            ) =>
+        {
+            let remedy = match e.code {
+                VendorErrorCode::ClockInvalid => CLOCK_REMEDY,
+                _ => {
+                    "Provide credentials in the AWS SDK's default chain: a role of the task or pod, AWS_PROFILE, or \
+                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                }
+            };
+            report.fail(report::AWS_IDENTITY, about, e.for_operators(), remedy);
             event_account(report, parts, name, None);
             false
         }
@@ -80,7 +109,7 @@ async fn identity(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
             // Connect may be reachable where STS is not, such as through a VPC endpoint.
             let remedy = "Ignore this if the network allows only Connect's endpoint and the next lines pass; otherwise allow \
                           this machine to reach AWS STS";
-            report.warn(report::AWS_IDENTITY, about, e.message, remedy);
+            report.warn(report::AWS_IDENTITY, about, e.for_operators(), remedy);
             event_account(report, parts, name, None);
             true
         }
@@ -110,9 +139,18 @@ fn event_account(report: &mut Report, parts: &Parts, name: &InstanceName, ours: 
     }
 }
 
-async fn instance(report: &mut Report, parts: &Parts, name: &InstanceName) -> bool {
-    let about = Some(name.as_str());
-    match parts.telephony.instance(name).await {
+/// What a line is about: the instance, with the Region if it is not the first one.
+fn about_endpoint(endpoint: &Endpoint) -> String {
+    match &endpoint.region {
+        Some(region) => format!("{} in {region}", endpoint.instance),
+        None => endpoint.instance.to_string(),
+    }
+}
+
+async fn instance(report: &mut Report, parts: &Parts, endpoint: &Endpoint) -> bool {
+    let about = about_endpoint(endpoint);
+    let about = Some(about.as_str());
+    match parts.telephony.instance(endpoint).await {
         Ok(InstanceSeen { alias, status }) if status == "ACTIVE" => {
             report.ok(report::CONNECT_INSTANCE, about, format!("{alias}, {status}"));
             true
@@ -124,7 +162,7 @@ async fn instance(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
         }
         Err(e) if e.code == DENIED => {
             let remedy = "Allow connect:DescribeInstance and ds:DescribeDirectories, or ignore this line";
-            report.warn(report::CONNECT_INSTANCE, about, e.message, remedy);
+            report.warn(report::CONNECT_INSTANCE, about, e.for_operators(), remedy);
             true
         }
         Err(e) => {
@@ -133,9 +171,13 @@ async fn instance(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
                     "Correct instance_id and region: this account has no such instance in this Region"
                 }
                 VendorErrorCode::CredentialsInvalid => "Provide credentials that AWS accepts",
+                VendorErrorCode::ClockInvalid => CLOCK_REMEDY,
+                VendorErrorCode::RegionInvalid => {
+                    "Correct region, or set replica_region: the instance is active in another Region"
+                }
                 _ => "Allow this machine to reach the endpoint (network, proxy, VPC endpoint, DNS)",
             };
-            report.fail(report::CONNECT_INSTANCE, about, e.message, remedy);
+            report.fail(report::CONNECT_INSTANCE, about, e.for_operators(), remedy);
             false
         }
     }
@@ -154,7 +196,7 @@ async fn monitoring(report: &mut Report, parts: &Parts, name: &InstanceName) {
             Err(e) => {
                 let remedy = "Allow connect:DescribeInstanceAttribute, or check the setting in the console (Telephony, Multi-party \
                               calls and enhanced monitoring)";
-                return report.warn(report::CONNECT_MONITORING, about, e.message, remedy);
+                return report.warn(report::CONNECT_MONITORING, about, e.for_operators(), remedy);
             }
         }
     }
@@ -178,48 +220,59 @@ async fn users(report: &mut Report, parts: &Parts, name: &InstanceName) {
         Ok(_) => report.ok(report::CONNECT_USERS, about, "SearchUsers is allowed"),
         Err(e) => {
             let remedy = "Allow connect:SearchUsers; until then callers must send connectUserId instead of username";
-            report.warn(report::CONNECT_USERS, about, e.message, remedy);
+            report.warn(report::CONNECT_USERS, about, e.for_operators(), remedy);
         }
     }
 }
 
 /// Calls the operations with a contact and a user that do not exist. A missing permission answers 403; any other answer
 /// shows that the permission exists.
-async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
-    let about = Some(name.as_str());
+async fn rights(report: &mut Report, parts: &Parts, endpoint: &Endpoint) {
+    let about = about_endpoint(endpoint);
+    let about = Some(about.as_str());
     let unknown = uuid::Uuid::new_v4().to_string();
     let (Ok(contact), Ok(user)) = (ContactId::parse(unknown.as_str()), UserId::parse(unknown.as_str())) else {
         return;
     };
     let (mut denied, mut unclear) = (Vec::new(), Vec::new());
     let mut judge = |operation: Operation, answer: Result<(), VendorError>| match answer {
-        Err(e) if e.code == DENIED && e.message.contains("not authorized to perform") => {
+        Err(e) if e.code == DENIED && e.for_operators().contains("not authorized to perform") => {
             denied.push(format!("connect:{operation}"));
         }
         // Connect itself also answers 403: "You do not have access to the agent".
         Err(e) if e.code == DENIED && operation == Operation::MonitorContact => {
-            unclear.push(format!("{operation}: {}", e.message))
+            unclear.push(format!("{operation}: {}", e.for_operators()))
         }
         Err(e) if e.code == DENIED => denied.push(format!("connect:{operation}")),
-        Err(e) if e.is_retryable() || e.code == VendorErrorCode::CredentialsInvalid => {
-            unclear.push(format!("{operation}: {}", e.message));
+        // These say nothing about the permission.
+        Err(e)
+            if e.is_retryable()
+                || matches!(
+                    e.code,
+                    VendorErrorCode::CredentialsInvalid
+                        | VendorErrorCode::ClockInvalid
+                        | VendorErrorCode::RequestRejected
+                        | VendorErrorCode::RegionInvalid
+                ) =>
+        {
+            unclear.push(format!("{operation}: {}", e.for_operators()));
         }
         Ok(()) | Err(_) => {}
     };
-    let described = parts.telephony.describe(name, &unknown, Priority::IdlePoll).await;
+    let described = parts.telephony.describe(endpoint, &unknown, Priority::IdlePoll).await;
     judge(Operation::DescribeContact, described.map(|_| ()));
     let current = parts
         .telephony
-        .current_contacts(name, std::slice::from_ref(&user), Priority::IdlePoll)
+        .current_contacts(endpoint, std::slice::from_ref(&user), Priority::IdlePoll)
         .await;
     judge(Operation::GetCurrentUserData, current.map(|_| ()));
     judge(
         Operation::MonitorContact,
-        monitor_unknown_contact(parts, name, contact, user.clone()).await,
+        monitor_unknown_contact(parts, endpoint, contact, user.clone()).await,
     );
-    let named = parts.telephony.username_of(name, &user).await;
+    let named = parts.telephony.username_of(&endpoint.instance, &user).await;
     judge(Operation::DescribeUser, named.map(|_| ()));
-    let named = parts.telephony.queue_name(name, user.as_str()).await;
+    let named = parts.telephony.queue_name(&endpoint.instance, user.as_str()).await;
     judge(Operation::DescribeQueue, named.map(|_| ()));
     let stop = "StopContact was not tried, because Sidedoor calls it only for a supervisor's own leg";
     if !denied.is_empty() {
@@ -242,13 +295,13 @@ async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
 /// Calls MonitorContact with a contact and a user that do not exist, so it can only fail.
 async fn monitor_unknown_contact(
     parts: &Parts,
-    name: &InstanceName,
+    endpoint: &Endpoint,
     contact: ContactId,
     user: UserId,
 ) -> Result<(), VendorError> {
-    let admission = parts.telephony.admit_monitor(name, Duration::from_secs(10)).await?;
+    let admission = parts.telephony.admit_monitor(endpoint, Duration::from_secs(10)).await?;
     let call = MonitorCall {
-        instance: name.clone(),
+        endpoint: endpoint.clone(),
         contact,
         user,
         allowed: Mode::Silent,
@@ -264,16 +317,27 @@ async fn search(report: &mut Report, parts: &Parts, name: &InstanceName) {
     let Ok(user) = UserId::parse(uuid::Uuid::new_v4().to_string()) else {
         return;
     };
-    let range = (now - SEARCHED, now);
+    let (range, endpoint) = ((now - SEARCHED, now), Endpoint::from(name));
     let found = parts
         .telephony
-        .legs_begun(name, std::slice::from_ref(&user), range, Priority::IdlePoll);
+        .legs_begun(&endpoint, std::slice::from_ref(&user), range, Priority::IdlePoll);
     match found.await {
-        Ok(_) => report.ok(report::CONNECT_SEARCH, about, "SearchContacts is allowed"),
+        Ok(_) => match parts.telephony.associated_contacts(&endpoint, user.as_str()).await {
+            Err(e) if e.code == DENIED => {
+                let remedy = "Allow connect:ListAssociatedContacts; until then a leg whose description names no contact stays \
+                              without one";
+                report.warn(report::CONNECT_SEARCH, about, e.for_operators(), remedy);
+            }
+            _ => report.ok(
+                report::CONNECT_SEARCH,
+                about,
+                "SearchContacts and ListAssociatedContacts are allowed",
+            ),
+        },
         Err(e) => {
             let remedy = "Allow connect:SearchContacts; until then a leg is not found if the answer to its join was lost and \
                           GetCurrentUserData does not list it";
-            report.warn(report::CONNECT_SEARCH, about, e.message, remedy);
+            report.warn(report::CONNECT_SEARCH, about, e.for_operators(), remedy);
         }
     }
 }
@@ -295,7 +359,7 @@ async fn excess(report: &mut Report, parts: &Parts, name: &InstanceName) {
         }
         Err(e) => {
             let remedy = "Run the check again; if the warning remains, act on the vendor's message";
-            report.warn(report::CONNECT_EXCESS, about, e.message, remedy);
+            report.warn(report::CONNECT_EXCESS, about, e.for_operators(), remedy);
         }
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement, Directive, DirectiveKind};
-use sidedoor_domain::ids::{ClientToken, ContactId, DirectiveId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ids::{ClientToken, ContactId, DirectiveId, InstanceName, RegionName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::rejoin::{Announcement, Compliance};
 use sidedoor_domain::supervision::{
@@ -30,6 +30,8 @@ pub(super) struct SupervisionDocument {
     #[serde(default = "amazon_connect")]
     vendor: String,
     instance: InstanceName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    region: Option<RegionName>,
     channel: Option<Channel>,
     contact: Option<ContactId>,
     leg: Option<LegId>,
@@ -176,6 +178,7 @@ impl From<Supervision> for SupervisionDocument {
             origin: from.origin,
             vendor: from.vendor,
             instance: from.instance,
+            region: from.region,
             channel: from.channel,
             contact: from.contact,
             leg: from.leg,
@@ -219,6 +222,7 @@ impl From<SupervisionDocument> for Supervision {
             origin: from.origin,
             vendor: from.vendor,
             instance: from.instance,
+            region: from.region,
             channel: from.channel,
             contact: from.contact,
             leg: from.leg,

@@ -9,7 +9,7 @@ use sidedoor_domain::confirmation::{Confirmation, LegWatch, PendingClaim};
 use sidedoor_domain::departure::{AgentAfter, AliveBy, Basis, ClockBasis, Continuity, Departure, Reason, StampBasis};
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement, Directive, DirectiveKind};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
-use sidedoor_domain::ids::{ContactId, DirectiveId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ids::{ContactId, DirectiveId, InstanceName, RegionName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::rejoin::{Announcement, Compliance};
 use sidedoor_domain::supervision::{
@@ -56,6 +56,7 @@ fn full() -> Supervision {
     );
     s.origin = Origin::Api;
     s.channel = Some(Channel::Voice);
+    s.region = RegionName::parse("us-east-1").ok();
     s.leg = Some(LegId::from_monitor_answer("leg-1", &contact).expect("a leg"));
     s.voice_call_id = Some("0LQ000000000001AAA".into());
     s.agent = Some(user("agent-1"));
@@ -210,6 +211,7 @@ fn full() -> Supervision {
 fn empty() -> Supervision {
     let mut s = full();
     s.channel = None;
+    s.region = None;
     s.contact = None;
     s.leg = None;
     s.supervisor = Supervisor {
@@ -306,9 +308,18 @@ fn document_from_before_names_is_readable() {
 }
 
 #[test]
+fn document_from_before_regions_is_readable() {
+    let text = std::fs::read_to_string(golden("supervision-1-before-regions.json")).expect("there");
+    let mut expected = without_names();
+    expected.region = None;
+    assert_eq!(read_supervision(&text).expect("readable"), expected);
+}
+
+#[test]
 fn document_from_before_successors_is_readable() {
     let text = std::fs::read_to_string(golden("supervision-1-before-successors.json")).expect("there");
     let mut expected = without_names();
+    expected.region = None;
     expected.watch.successors_claimed.clear();
     assert_eq!(read_supervision(&text).expect("readable"), expected);
 }

@@ -323,7 +323,7 @@ impl ClockService {
             let (this, instance) = (self.clone(), instance.clone());
             self.ctx.spawn(async move {
                 if let Err(e) = this.probe(&instance).await {
-                    tracing::debug!(%instance, code = %e.code, "could not probe the clock of {instance}; the next probe tries again: {}", e.message);
+                    tracing::debug!(%instance, code = %e.code, "could not probe the clock of {instance}; the next probe tries again: {}", e.for_operators());
                 }
             });
         }

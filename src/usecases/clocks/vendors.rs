@@ -225,6 +225,7 @@ impl ClockService {
                         operation: Operation::Date,
                         code: VendorErrorCode::DateUnavailable,
                         message: "the endpoint did not answer in time".into(),
+                        operator_note: None,
                         verdict: Verdict::Retry,
                         may_have_happened: false,
                     };

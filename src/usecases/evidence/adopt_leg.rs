@@ -7,11 +7,11 @@
 
 use jiff::Timestamp;
 use sidedoor_domain::audit::{AuditAction, AuditedCall, Phase};
-use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::{ContactSeen, LegId};
 use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite, UnknownLeg};
 use sidedoor_domain::ports::{
-    CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
+    CommitOutcome, Endpoint, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
 };
 use sidedoor_domain::supervision::{Origin, Requester, State, Supervision, Supervisor};
 
@@ -158,11 +158,10 @@ impl EvidenceService {
         let asked_at = self.ctx.now();
         match self
             .ctx
-            .telephony()
-            .describe(&leg.instance, &leg.leg, Priority::UnknownLeg)
+            .describe_anywhere(&Endpoint::from(&leg.instance), &leg.leg, Priority::UnknownLeg)
             .await
         {
-            Ok(seen) if seen.is_monitor() => self.adopt_described(leg, &seen, asked_at).await,
+            Ok((seen, found)) if seen.is_monitor() => self.adopt_described(leg, &seen, &found, asked_at).await,
             Ok(_) => {
                 tracing::warn!(leg_contact_id = %leg.leg, "dropping leg {}: an event called it a MONITOR contact, but DescribeContact does not", leg.leg);
                 Ok(self.forget_leg(leg).await?)
@@ -175,16 +174,15 @@ impl EvidenceService {
         &self,
         leg: &UnknownLeg,
         seen: &ContactSeen,
+        found: &Endpoint,
         asked_at: jiff::Timestamp,
     ) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let user = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
         if let Some(user) = &user
-            && self
-                .give_to_search(&leg.instance, user, seen, asked_at)
-                .await?
-                .is_some()
+            && let Some((id, _)) = self.give_to_search(&leg.instance, user, seen, asked_at).await?
         {
+            self.ctx.note_region(id, found.region.as_ref()).await;
             return Ok(self.forget_leg(leg).await?);
         }
         if let Some(user) = &user
@@ -203,7 +201,10 @@ impl EvidenceService {
                 .await?;
             return Ok(());
         }
-        let contact = seen.supervised();
+        let contact = match seen.supervised() {
+            None => self.associated_contact(seen, found).await,
+            named => named,
+        };
         let Ok(id) = LegId::from_description(seen, contact.as_ref()) else {
             return Ok(self.forget_leg(leg).await?);
         };
@@ -226,6 +227,7 @@ impl EvidenceService {
             now + self.ctx.settings.intervals.first_look,
         );
         new.compliance = compliance;
+        new.region.clone_from(&found.region);
         if let Some(by) = self.disconnect_of_lost_join(&new, seen).await? {
             new.ask_to_leave(by, now, self.ctx.leave_times());
             // Polling carries out the leave.
@@ -257,6 +259,17 @@ impl EvidenceService {
         }
     }
 
+    /// The contact of a leg whose description names none, if its contact tree shows it. Without an answer the leg stays without one.
+    async fn associated_contact(&self, leg: &ContactSeen, found: &Endpoint) -> Option<ContactId> {
+        match self.ctx.telephony().associated_contacts(found, &leg.id).await {
+            Ok(tree) => tree.supervised_by(leg),
+            Err(e) => {
+                tracing::warn!(leg_contact_id = leg.id, code = %e.code, "could not look up the contact of leg {}, which its description does not name: {}", leg.id, e.for_operators());
+                None
+            }
+        }
+    }
+
     /// Who asked for a disconnect of a join that searched for its leg and was given another one than this.
     async fn disconnect_of_lost_join(
         &self,
@@ -285,7 +298,7 @@ impl EvidenceService {
     async fn retry_later(&self, leg: &UnknownLeg, error: &VendorError) -> Result<(), UseCaseError> {
         let unknown = error.code == VendorErrorCode::ResourceNotFound;
         if leg.looks >= MAX_LOOKS && (unknown || !error.is_retryable()) {
-            tracing::warn!(leg_contact_id = %leg.leg, code = %error.code, "dropping the unknown leg {} after {} lookups: {}", leg.leg, leg.looks, error.message);
+            tracing::warn!(leg_contact_id = %leg.leg, code = %error.code, "dropping the unknown leg {} after {} lookups: {}", leg.leg, leg.looks, error.for_operators());
             return Ok(self.forget_leg(leg).await?);
         }
         let wait = jiff::SignedDuration::try_from(Backoff::LOOK.wait(leg.looks, self.ctx.random()))

@@ -2,8 +2,6 @@
 //! limit, and it ends when the carrier says nothing more of it for a day. Connect knows nothing of such a leg, so without these checks a carrier's key could fill the
 //! store and Salesforce with invented supervisors.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::confirmation::Confirmation;
@@ -17,7 +15,6 @@ use sidedoor_domain::supervision::{Origin, State, Supervision};
 use crate::usecases::RequestContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::evidence::EvidenceService;
-use crate::usecases::expiring_cache::ExpiringCache;
 
 /// How long after the carrier's last word a leg of its own counts as gone. No other source can be asked, and no call lasts that long.
 pub(super) const LEG_TTL: SignedDuration = SignedDuration::from_hours(24);
@@ -25,11 +22,6 @@ pub(super) const LEG_TTL: SignedDuration = SignedDuration::from_hours(24);
 const MAX_LEGS: usize = 200;
 /// How many supervisions are read at a time to count them.
 const PAGE: u32 = 500;
-/// The most users in each cache.
-const MAX_USERS: u64 = 10_000;
-/// How long a user that Connect does not know is not looked up again.
-const UNKNOWN_TTL: Duration = Duration::from_secs(30);
-
 /// Why a carrier's event is refused.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CarrierEventError {
@@ -49,22 +41,6 @@ pub enum CarrierEventError {
 
 from_store_error!(CarrierEventError);
 
-/// The users that Connect was asked about.
-#[derive(Clone)]
-pub(super) struct UserCache {
-    known: ExpiringCache<(InstanceName, UserId), ()>,
-    unknown: ExpiringCache<(InstanceName, UserId), ()>,
-}
-
-impl UserCache {
-    pub(super) fn new(ttl: Duration) -> Self {
-        Self {
-            known: ExpiringCache::new(MAX_USERS, ttl),
-            unknown: ExpiringCache::new(MAX_USERS, UNKNOWN_TTL.min(ttl)),
-        }
-    }
-}
-
 impl EvidenceService {
     /// Refuses a supervisor that Connect does not know.
     ///
@@ -76,24 +52,10 @@ impl EvidenceService {
         user: &UserId,
         request: &RequestContext,
     ) -> Result<(), CarrierEventError> {
-        let key = (instance.clone(), user.clone());
-        let now = self.ctx.now();
-        if self.carrier_users.known.contains(&key, now) {
-            return Ok(());
-        }
-        if self.carrier_users.unknown.contains(&key, now) {
-            return Err(CarrierEventError::SupervisorInvalid(user.clone()));
-        }
-        let asked = self.ctx.telephony().username_of(instance, user);
+        let asked = self.names.find_user(instance, user);
         match tokio::time::timeout(self.ctx.time_left(request), asked).await {
-            Ok(Ok(Some(_))) => {
-                self.carrier_users.known.insert(key, (), self.ctx.now());
-                Ok(())
-            }
-            Ok(Ok(None)) => {
-                self.carrier_users.unknown.insert(key, (), self.ctx.now());
-                Err(CarrierEventError::SupervisorInvalid(user.clone()))
-            }
+            Ok(Ok(Some(_))) => Ok(()),
+            Ok(Ok(None)) => Err(CarrierEventError::SupervisorInvalid(user.clone())),
             failed => {
                 log_failed_lookup(user, failed.ok().and_then(Result::err).as_ref());
                 Err(CarrierEventError::SupervisorUnavailable(user.clone()))
@@ -169,7 +131,7 @@ impl EvidenceService {
 
 fn log_failed_lookup(user: &UserId, error: Option<&VendorError>) {
     let code = error.map_or("timeout", |e| e.code.as_str());
-    let message = error.map_or("no answer in time", |e| e.message.as_str());
+    let message = error.map_or_else(|| "no answer in time".to_owned(), VendorError::for_operators);
     tracing::warn!(
         code,
         "could not look up the supervisor {user} of a carrier's leg: {message}; the carrier should retry"

@@ -111,7 +111,7 @@ impl EvidenceService {
         };
         check_instance(caller, AMAZON_CONNECT, name)
             .inspect_err(|_| self.note_unusable(UnusableEvent::InstanceForbidden))?;
-        match origin.mismatch(settings.account_id.as_deref(), &settings.region) {
+        match origin.mismatch(settings.account_id.as_deref(), &settings.regions()) {
             Some(kind) => {
                 self.note_unusable(kind);
                 Ok(None)

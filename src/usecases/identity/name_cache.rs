@@ -10,12 +10,14 @@ use crate::usecases::expiring_cache::ExpiringCache;
 
 /// How long a name is remembered.
 const KNOWN_FOR: Duration = Duration::from_hours(24);
+/// How long a user that Connect does not know is not looked up again for a carrier.
+const STRANGER_FOR: Duration = Duration::from_secs(30);
 /// The most entries of each cache.
 const MAX_NAMES: u64 = 10_000;
 
 /// Answers of one kind, and that there was none.
 pub(super) struct Remembered<K, V> {
-    known: ExpiringCache<K, V>,
+    pub(super) known: ExpiringCache<K, V>,
     unknown: ExpiringCache<K, ()>,
 }
 
@@ -46,6 +48,8 @@ where
 /// The names that were learnt.
 pub(crate) struct NameCache {
     pub(super) usernames: Remembered<(InstanceName, UserId), String>,
+    /// Users that Connect does not know. Soon asked about again, because they may have been created.
+    pub(super) strangers: ExpiringCache<(InstanceName, UserId), ()>,
     pub(super) queues: Remembered<(InstanceName, String), String>,
     /// By user name or user id, in lower case.
     /// Set for a while after Salesforce refused a look-up, because it would refuse the next one, too.
@@ -57,6 +61,7 @@ impl NameCache {
     pub(crate) fn new(unknown_for: Duration) -> Self {
         Self {
             usernames: Remembered::new(unknown_for),
+            strangers: ExpiringCache::new(MAX_NAMES, STRANGER_FOR),
             queues: Remembered::new(unknown_for),
             salesforce_refused: ExpiringCache::new(1, unknown_for),
             salesforce_users: Remembered::new(unknown_for),
@@ -73,7 +78,8 @@ struct NamesAt<'c>(&'c NameCache, Timestamp);
 
 impl KnownNames for NamesAt<'_> {
     fn username(&self, instance: &InstanceName, user: &UserId) -> Option<String> {
-        self.0.usernames.known.get(&(instance.clone(), user.clone()), self.1)
+        let name = self.0.usernames.known.get(&(instance.clone(), user.clone()), self.1);
+        name.filter(|name| !name.is_empty())
     }
 
     fn salesforce_user(&self, username: &str, user: Option<&UserId>) -> Option<String> {

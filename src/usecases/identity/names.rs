@@ -14,7 +14,7 @@ use futures::future::join_all;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::crm::NAMES_A_QUESTION;
 use sidedoor_domain::ports::store::RecordState;
-use sidedoor_domain::ports::{Operation, Priority, Transaction, VendorError};
+use sidedoor_domain::ports::{Endpoint, Operation, Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{MissingNames, Names, Supervision};
 
 use crate::usecases::UserKeys;
@@ -67,6 +67,31 @@ impl NameService {
                 tracing::error!(error = %e, "could not read which supervisions lack names; retrying later: {e}");
             }
         }
+    }
+
+    /// The name of the user with this id, from the cache or from Connect; `None` if Connect has no such user. A failed look-up is not
+    /// remembered.
+    ///
+    /// # Errors
+    /// The vendor's.
+    pub(crate) async fn find_user(
+        &self,
+        instance: &InstanceName,
+        user: &UserId,
+    ) -> Result<Option<String>, VendorError> {
+        let (key, cache) = ((instance.clone(), user.clone()), self.names());
+        if let Some(known) = cache.usernames.known.get(&key, self.ctx.now()) {
+            return Ok(Some(known));
+        }
+        if cache.strangers.contains(&key, self.ctx.now()) {
+            return Ok(None);
+        }
+        let found = self.ctx.telephony().username_of(instance, user).await?;
+        match &found {
+            Some(name) => cache.usernames.insert(key, Some(name.clone()), self.ctx.now()),
+            None => cache.strangers.insert(key, (), self.ctx.now()),
+        }
+        Ok(found)
     }
 
     fn names(&self) -> &NameCache {
@@ -197,10 +222,11 @@ impl NameService {
         agent: Option<&UserId>,
         queue: Option<&str>,
     ) {
+        let endpoint = Endpoint::from(instance);
         let free = |operation| {
             self.ctx
                 .telephony()
-                .free_calls(instance, operation, Priority::UnknownLeg)
+                .free_calls(&endpoint, operation, Priority::UnknownLeg)
                 > 0
         };
         let missing = MissingNames {

@@ -115,6 +115,7 @@ impl IdentityResolver {
                 operation: Operation::SearchUsers,
                 code: VendorErrorCode::Timeout,
                 message: "Connect did not answer in time which user has that name".into(),
+                operator_note: None,
                 verdict: Verdict::Retry,
                 may_have_happened: false,
             }))
@@ -132,7 +133,11 @@ impl IdentityResolver {
             .telephony()
             .users_named(instance, name)
             .await
-            .map_err(IdentityError::Vendor)?;
+            .map_err(|e| {
+                // The caller reads less than an operator needs.
+                tracing::warn!(%instance, code = %e.code, "could not look up a supervisor by user name: {}", e.for_operators());
+                IdentityError::Vendor(e)
+            })?;
         match (found.pop(), found.is_empty()) {
             (Some(user), true) => {
                 self.usernames.insert(key, user.clone(), self.ctx.now());

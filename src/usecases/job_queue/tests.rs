@@ -141,7 +141,7 @@ fn older_revision_changes_no_job() {
     queue.note(&monitoring(1, None));
     clock.move_on(20);
     assert_eq!(due(&queue, Priority::Claim), []);
-    assert_eq!(queue.idle_legs(&newer.supervision.instance), []);
+    assert!(queue.idle_legs(&newer.supervision.instance).is_empty());
     clock.move_on(30);
     assert_eq!(due(&queue, Priority::Claim), [newer.supervision.id]);
 }
@@ -167,7 +167,13 @@ fn idle_leg_has_no_job_and_keeps_the_newest_poll() {
     let idle = monitoring(1, None);
     let (id, main) = (idle.supervision.id, idle.supervision.instance.clone());
     queue.note(&idle);
-    assert_eq!(queue.idle_legs(&main).len(), 1);
+    let regions = |queue: &JobQueue| queue.idle_legs(&main).into_keys().collect::<Vec<_>>();
+    assert_eq!(regions(&queue), [None]);
+    let east = sidedoor_domain::ids::RegionName::parse("us-east-1").ok();
+    queue.note_region(id, east.as_ref());
+    assert_eq!(regions(&queue), [east], "learnt after a restart");
+    queue.note_region(id, None);
+    assert_eq!(regions(&queue), [None]);
     assert_eq!(queue.next_due_in(), None);
     let answer = |ms| LegAnswer {
         source: sidedoor_domain::evidence::Source::UserData,
@@ -181,7 +187,7 @@ fn idle_leg_has_no_job_and_keeps_the_newest_poll() {
     let mut written = monitoring(1, Some(20));
     written.revision = 2;
     queue.note(&written);
-    assert_eq!(queue.idle_legs(&main), []);
+    assert!(queue.idle_legs(&main).is_empty());
     assert_eq!(queue.newest_poll(id), Some(answer(9)), "it is not written yet");
     written.supervision.watch.alive_sent_at = Some(at(9));
     written.revision = 3;

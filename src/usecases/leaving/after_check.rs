@@ -235,11 +235,7 @@ impl LeavingService {
         if !places.take() {
             return None;
         }
-        let seen = self
-            .ctx
-            .telephony()
-            .describe(&s.instance, contact.as_str(), Priority::AfterCheck)
-            .await;
+        let seen = self.ctx.describe_for(s, contact.as_str(), Priority::AfterCheck).await;
         let mut seen = match seen {
             Ok(seen) => seen,
             Err(e) => {
@@ -257,9 +253,7 @@ impl LeavingService {
         if let (None, Some(agent)) = (seen.disconnected_at, &found.agent)
             && s.agent.as_ref() != Some(agent)
         {
-            let state = self
-                .agent_state(&s.instance, agent, contact, Priority::AfterCheck)
-                .await;
+            let state = self.agent_state(s, agent, contact, Priority::AfterCheck).await;
             found.agent_after = state.ok().map(|state| AgentAfter::of(state.as_deref()));
         } else if seen.disconnected_at.is_none() && found.agent_after.is_none() {
             found.agent_after = Some(AgentAfter::of(None));
@@ -270,10 +264,7 @@ impl LeavingService {
     /// Whether the vendor confirms that a claimed successor continues the contact.
     async fn is_continued(&self, s: &Supervision, contact: &ContactId) -> bool {
         for claimed in &s.watch.successors_claimed {
-            let asked = self
-                .ctx
-                .telephony()
-                .describe(&s.instance, claimed.as_str(), Priority::AfterCheck);
+            let asked = self.ctx.describe_for(s, claimed.as_str(), Priority::AfterCheck);
             let seen = asked.await.inspect_err(|e| log_failed_poll(s, e));
             let names = |id: &String| id.eq_ignore_ascii_case(contact.as_str());
             if seen.is_ok_and(|seen| !seen.is_monitor() && seen.previous.as_ref().is_some_and(names)) {
@@ -357,11 +348,7 @@ impl LeavingService {
     async fn refresh_leg(&self, s: &Supervision) -> Result<(), UseCaseError> {
         let Some(leg) = &s.leg else { return Ok(()) };
         let asked_at = self.ctx.now();
-        let seen = self
-            .ctx
-            .telephony()
-            .describe(&s.instance, leg.as_str(), Priority::AfterCheck)
-            .await;
+        let seen = self.ctx.describe_for(s, leg.as_str(), Priority::AfterCheck).await;
         if let Ok(seen) = seen {
             let observation = Observation::of_description(&seen, asked_at, self.ctx.now());
             self.evidence

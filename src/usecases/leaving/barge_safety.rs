@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::ids::{ContactId, UserId};
 use sidedoor_domain::ports::{MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, State, Supervision};
 
@@ -83,10 +83,7 @@ impl LeavingService {
         // They may have barged in in their CCP without an event that reports it.
         let Some(leg) = &s.leg else { return Ok(false) };
         let asked_at = self.ctx.now();
-        let look = self
-            .ctx
-            .telephony()
-            .describe(&s.instance, leg.as_str(), Priority::Claim);
+        let look = self.ctx.describe_for(s, leg.as_str(), Priority::Claim);
         // The other half of the time is for the question about the agent.
         let Ok(Ok(seen)) = tokio::time::timeout(self.ctx.settings.answer_within / 4, look).await else {
             return Ok(true);
@@ -109,10 +106,7 @@ impl LeavingService {
             return Err("it is not known on which contact the supervisor has barged in");
         };
         let unavailable = "Amazon Connect could not be asked whether the agent is still on the call";
-        let seen = self
-            .ctx
-            .telephony()
-            .describe(&s.instance, contact.as_str(), Priority::Claim);
+        let seen = self.ctx.describe_for(s, contact.as_str(), Priority::Claim);
         let seen = seen.await.map_err(|_| unavailable)?;
         if seen.disconnected_at.is_some() {
             // The call is already over, so leaving cannot end it.
@@ -120,7 +114,7 @@ impl LeavingService {
         }
         let agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
         let agent = agent.ok_or("Amazon Connect names no agent on the contact")?;
-        let state = self.agent_state(&s.instance, &agent, contact, Priority::Claim);
+        let state = self.agent_state(s, &agent, contact, Priority::Claim);
         match state.await.map_err(|()| unavailable)?.as_deref() {
             Some("CONNECTED" | "CONNECTED_ONHOLD") => Ok(()),
             _ => Err("the agent is no longer on the call, so the supervisor may be one of the last two participants"),
@@ -130,15 +124,15 @@ impl LeavingService {
     /// The state of the contact in the agent's current contacts; `None` if the agent does not have it.
     pub(super) async fn agent_state(
         &self,
-        instance: &InstanceName,
+        s: &Supervision,
         agent: &UserId,
         contact: &ContactId,
         priority: Priority,
     ) -> Result<Option<String>, ()> {
+        let endpoint = s.endpoint();
         let contacts = self
             .ctx
-            .telephony()
-            .current_contacts(instance, std::slice::from_ref(agent), priority);
+            .current_contacts_anywhere(&endpoint, std::slice::from_ref(agent), priority);
         let contacts = contacts.await.map_err(|_| ())?;
         let this = contacts
             .contacts

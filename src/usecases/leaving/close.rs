@@ -112,10 +112,7 @@ impl LeavingService {
             return Ok(());
         }
         let sent_at = self.ctx.now();
-        let asked = self
-            .ctx
-            .telephony()
-            .describe(&s.instance, leg.as_str(), Priority::Claim);
+        let asked = self.ctx.describe_for(s, leg.as_str(), Priority::Claim);
         let observation = match tokio::time::timeout(ASK, asked).await {
             Ok(Ok(seen)) => Observation::of_description(&seen, sent_at, self.ctx.now()),
             Ok(Err(e)) if e.code == VendorErrorCode::ResourceNotFound => {

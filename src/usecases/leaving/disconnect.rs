@@ -102,10 +102,7 @@ impl LeavingService {
         if !doubtful || !self.ctx.signals.departed_asks.is_due(s.id, self.ctx.elapsed()) {
             return Ok(());
         }
-        let asked = self
-            .ctx
-            .telephony()
-            .describe(&s.instance, leg.as_str(), Priority::Claim);
+        let asked = self.ctx.describe_for(s, leg.as_str(), Priority::Claim);
         if let Ok(Ok(seen)) = tokio::time::timeout(ASK_ABOUT_DEPARTED, asked).await {
             let observation = Observation::of_description(&seen, now, self.ctx.now());
             self.evidence

@@ -57,11 +57,7 @@ impl LeavingService {
             return self.direct_browser(id, ServerEnd::None, "directed the browser").await;
         }
         let asked_at = self.ctx.now();
-        let seen = self
-            .ctx
-            .telephony()
-            .describe(&supervision.instance, leg.as_str(), Priority::Claim)
-            .await;
+        let seen = self.ctx.describe_for(&supervision, leg.as_str(), Priority::Claim).await;
         if let Ok(seen) = &seen {
             let observation = Observation::of_description(seen, asked_at, self.ctx.now());
             self.evidence
@@ -120,6 +116,7 @@ impl LeavingService {
                 }
                 Err(ServerEndError::Vendor(error)) => error,
             };
+            tracing::warn!(supervision_id = %id, code = %error.code, attempt, "could not end the leg of {id} by StopContact: {}", error.for_operators());
             let Some(wait) = Backoff::CALL.after(error.verdict, attempt, self.ctx.random()) else {
                 return self
                     .direct_browser(id, ServerEnd::Refused, &format!("StopContact: {}", error.code))
@@ -142,11 +139,7 @@ impl LeavingService {
                 () = self.ctx.deps.stopping.cancelled() => return Ok(()),
             }
             // A clearance is valid only for its moment, so describe the leg again before every attempt.
-            seen = self
-                .ctx
-                .telephony()
-                .describe(&supervision.instance, leg.as_str(), Priority::Claim)
-                .await;
+            seen = self.ctx.describe_for(&supervision, leg.as_str(), Priority::Claim).await;
         }
         self.direct_browser(id, ServerEnd::Refused, "StopContact did not succeed")
             .await
@@ -170,11 +163,7 @@ impl LeavingService {
         };
         let cleared =
             clear_to_end(leg, seen, user, s.contact.as_ref()).map_err(|r| ServerEndError::Interlock(r.to_string()))?;
-        self.ctx
-            .telephony()
-            .end_leg(&s.instance, &cleared)
-            .await
-            .map_err(ServerEndError::Vendor)
+        self.ctx.end_leg_of(s, &cleared).await.map_err(ServerEndError::Vendor)
     }
 
     /// The directive has expired and the leg still exists: directs the browser again, because a disconnect never expires. If the

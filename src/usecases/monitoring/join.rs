@@ -13,7 +13,9 @@ use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
 use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::telephony::MonitorCall;
-use sidedoor_domain::ports::{Admission, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode};
+use sidedoor_domain::ports::{
+    Admission, Endpoint, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
+};
 use sidedoor_domain::supervision::{Mode, State, Supervision};
 
 use crate::usecases::error::UseCaseError;
@@ -33,6 +35,8 @@ const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::
 enum JoinAttempt {
     Leg(LegId),
     Again(Duration),
+    /// Connect has refused the call in this Region. The other Region may accept it.
+    OtherRegion(Endpoint),
     /// No attempt will succeed. `look` says whether a leg may exist nevertheless and must be searched for.
     GiveUp {
         look: bool,
@@ -82,6 +86,8 @@ impl MonitoringService {
                     code,
                     detail,
                 } => return self.search_leg(id, code, &detail).await,
+                // Stored before the next attempt, so that a restart repeats the call in the same Region.
+                JoinAttempt::OtherRegion(other) => self.ctx.remember_region(id, other.region.as_ref()).await?,
                 JoinAttempt::Stopping => return Ok(()),
                 JoinAttempt::Again(wait) => {
                     tokio::select! {
@@ -161,10 +167,10 @@ impl MonitoringService {
                 }
             }
             if admission.is_none() {
-                let patience = Duration::try_from(left).unwrap_or_default();
+                let (patience, endpoint) = (Duration::try_from(left).unwrap_or_default(), supervision.endpoint());
                 let place = tokio::select! {
                     biased;
-                    place = self.ctx.telephony().admit_monitor(&supervision.instance, patience) => place,
+                    place = self.ctx.telephony().admit_monitor(&endpoint, patience) => place,
                     () = self.ctx.deps.stopping.cancelled() => return Ok(None),
                 };
                 match place {
@@ -213,7 +219,7 @@ impl MonitoringService {
             };
         };
         let call = MonitorCall {
-            instance: s.instance.clone(),
+            endpoint: s.endpoint(),
             contact: contact.clone(),
             user: user.clone(),
             allowed: s.allowed.unwrap_or(Mode::Silent),
@@ -234,9 +240,17 @@ impl MonitoringService {
             Err(error) => error,
         };
         *maybe_sent |= error.may_have_happened;
-        tracing::warn!(supervision_id = %s.id, code = %error.code, attempt, "MonitorContact for {} failed: {}", s.id, error.message);
+        tracing::warn!(supervision_id = %s.id, code = %error.code, attempt, "MonitorContact for {} failed: {}", s.id, error.for_operators());
         if self.ctx.is_stopping() && error.is_retryable() {
             return JoinAttempt::Stopping;
+        }
+        // Only while no attempt may have made a leg: it is not documented whether the token is the same one in both Regions.
+        if error.code == VendorErrorCode::RegionInvalid
+            && !*maybe_sent
+            && s.region.is_none()
+            && let Some(other) = self.ctx.other_endpoint(&call.endpoint)
+        {
+            return JoinAttempt::OtherRegion(other);
         }
         let expires_in = Duration::try_from(join.expires_at.duration_since(self.ctx.now())).unwrap_or_default();
         match Backoff::CALL.after(error.verdict, attempt, self.ctx.random()) {
@@ -249,7 +263,7 @@ impl MonitoringService {
     /// Sends the MonitorContact of a search once more, with the same token, if the rate budget has a place now. Returns whether it
     /// gave the leg.
     pub(crate) async fn repeat_join(&self, s: &Supervision) -> Result<bool, MonitoringError> {
-        let Some(place) = self.ctx.telephony().try_admit_monitor(&s.instance) else {
+        let Some(place) = self.ctx.telephony().try_admit_monitor(&s.endpoint()) else {
             return Ok(false);
         };
         match self.send(s, place, 0, &mut true).await {
@@ -292,13 +306,15 @@ impl MonitoringService {
             .collect())
     }
 
-    /// Connect refused a join with a code that may mean that the contact is full. If it is, returns a detail that names the
-    /// supervisors on it, and schedules polls of them, because what we know of them may be out of date.
-    async fn describe_full_contact(
+    /// Connect refused a join with a code that may mean that the contact is full. If it is, returns that code and a detail that names
+    /// the supervisors on it, and schedules polls of them, because what we know of them may be out of date. If no other supervisor is
+    /// on the contact, asks whether the CCP is open: Connect answers 402 for a closed one, too (amazon-connect-streams issue 816).
+    async fn explain_refusal(
         &self,
         id: SupervisionId,
         code: JoinFailure,
-    ) -> Result<Option<String>, MonitoringError> {
+        detail: &str,
+    ) -> Result<Option<(JoinFailure, String)>, MonitoringError> {
         const QUOTA: JoinFailure = JoinFailure::Vendor(VendorErrorCode::QuotaLimitReached);
         if code != QUOTA && code != JoinFailure::Vendor(VendorErrorCode::RequestInvalid) {
             return Ok(None);
@@ -307,6 +323,14 @@ impl MonitoringService {
             return Ok(None);
         };
         let others = self.others_on_call(&supervision).await?;
+        if others.is_empty() && code == QUOTA {
+            let detail = format!(
+                "{}. No other supervisor is known on this contact. Is the supervisor's Contact Control Panel (CCP) open and logged in? \
+                 Connect answers like this when it is closed.",
+                detail.trim_end_matches('.')
+            );
+            return Ok(Some((code, detail)));
+        }
         if others.len() < SUPERVISORS_PER_CALL || (code != QUOTA && !self.is_contact_active(&supervision).await) {
             return Ok(None);
         }
@@ -324,19 +348,17 @@ impl MonitoringService {
             name.unwrap_or_else(|| "an unknown supervisor".into())
         });
         let names: Vec<String> = names.collect();
-        Ok(Some(format!(
+        let detail = format!(
             "Connect accepts no further supervisor on this contact; on it are {}.",
             names.join(", ")
-        )))
+        );
+        Ok(Some((OwnJoinFailure::ContactLimitReached.into(), detail)))
     }
 
     /// Whether the vendor confirms that the contact has not ended.
     async fn is_contact_active(&self, s: &Supervision) -> bool {
         let Some(contact) = &s.contact else { return false };
-        let seen = self
-            .ctx
-            .telephony()
-            .describe(&s.instance, contact.as_str(), Priority::Join);
+        let seen = self.ctx.describe_for(s, contact.as_str(), Priority::Join);
         seen.await.is_ok_and(|seen| seen.disconnected_at.is_none())
     }
 
@@ -348,13 +370,13 @@ impl MonitoringService {
         detail: &str,
     ) -> Result<(), MonitoringError> {
         // The more precise code is optional, so an error here must not prevent recording the failure.
-        let full = self.describe_full_contact(id, code).await.unwrap_or_else(|e| {
+        let explained = self.explain_refusal(id, code, detail).await.unwrap_or_else(|e| {
             tracing::warn!(supervision_id = %id, error = %e, "could not read who is on the contact of {id}; keeping the original code: {e}");
             None
         });
-        let (code, detail) = full.as_deref().map_or((code, detail), |full| {
-            (OwnJoinFailure::ContactLimitReached.into(), full)
-        });
+        let (code, detail) = explained
+            .as_ref()
+            .map_or((code, detail), |(code, detail)| (*code, detail.as_str()));
         self.ctx.count(&MetricEvent::JoinFailed(code));
         self.until_stored(id, || {
             self.ctx.update(id, |s| {

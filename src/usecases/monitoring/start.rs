@@ -151,7 +151,7 @@ impl MonitoringService {
         let (waits_for, only_waits) = (new.waits_for, new.only_waits);
         let admission = match waits_for {
             Some(_) => None,
-            None => self.ctx.telephony().try_admit_monitor(&new.instance),
+            None => self.ctx.telephony().try_admit_monitor(&new.endpoint()),
         };
         if admission.is_some() {
             // A place in the rate budget is free, so one transaction stores "accepted" and "about to be sent".

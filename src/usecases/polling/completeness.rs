@@ -65,8 +65,7 @@ impl PollingService {
             let until = settled.min(from + LONGEST);
             let asked = self
                 .ctx
-                .telephony()
-                .legs_ended(instance, (from, until), Priority::UnknownLeg)
+                .legs_ended_everywhere(instance, (from, until), Priority::UnknownLeg)
                 .await;
             let found = match asked {
                 Ok(found) => found,

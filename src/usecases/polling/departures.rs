@@ -2,8 +2,8 @@
 //! else is asked by DescribeContact, as far as the rate budget has calls left that nothing else needs.
 
 use futures::stream::{self, StreamExt};
-use sidedoor_domain::ids::{InstanceName, UserId};
-use sidedoor_domain::ports::{Operation, Priority};
+use sidedoor_domain::ids::UserId;
+use sidedoor_domain::ports::{Endpoint, Operation, Priority};
 use sidedoor_domain::supervision::State;
 
 use crate::usecases::leaving::after_check::DescribePlaces;
@@ -15,7 +15,7 @@ const AT_A_TIME: usize = 8;
 
 impl PollingService {
     /// Checks the customers' contacts after these departures.
-    pub(super) async fn check_departed(&self, instance: &InstanceName, batch: Vec<Work>) -> Result<(), PollingError> {
+    pub(super) async fn check_departed(&self, endpoint: &Endpoint, batch: Vec<Work>) -> Result<(), PollingError> {
         let now = self.ctx.now();
         let is_due = |(s, _): &Work| s.supervision.next_check_at.is_some_and(|at| at <= now);
         let batch: Vec<Work> = batch.into_iter().filter(is_due).collect();
@@ -30,14 +30,14 @@ impl PollingService {
             0 => None,
             // Without an answer the contacts are described.
             users => self
-                .user_data_of(instance, &agents, users, Priority::AfterCheck)
+                .user_data_of(endpoint, &agents, users, Priority::AfterCheck)
                 .await
                 .ok(),
         };
         let free = self
             .ctx
             .telephony()
-            .free_calls(instance, Operation::DescribeContact, Priority::AfterCheck);
+            .free_calls(endpoint, Operation::DescribeContact, Priority::AfterCheck);
         // One may wait, so that the checks go on while others use the budget.
         let places = DescribePlaces::new(free + 1);
         let checks = stream::iter(batch).map(|(stored, mut job)| {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
-use sidedoor_domain::ports::Priority;
 use sidedoor_domain::ports::store::StoredSupervision;
+use sidedoor_domain::ports::{Endpoint, Priority};
 use sidedoor_domain::supervision::State;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -204,16 +204,23 @@ impl PollingService {
             for job in jobs {
                 work.extend(this.read(job).await);
             }
-            let done = match class {
-                Priority::AfterCheck => this.check_departed(&instance, work).await,
-                _ => this.work_on_leaves_and_joins(&instance, work).await,
-            };
-            this.log_failure(class.as_str(), Ok(done));
+            // A call goes to one Region.
+            let mut by_region: BTreeMap<Endpoint, Vec<Work>> = BTreeMap::new();
+            for one in work {
+                by_region.entry(one.0.supervision.endpoint()).or_default().push(one);
+            }
+            for (endpoint, work) in by_region {
+                let done = match class {
+                    Priority::AfterCheck => this.check_departed(&endpoint, work).await,
+                    _ => this.work_on_leaves_and_joins(&endpoint, work).await,
+                };
+                this.log_failure(class.as_str(), Ok(done));
+            }
         });
     }
 
     /// Leaves, claims, and joins whose task has ended.
-    async fn work_on_leaves_and_joins(&self, instance: &InstanceName, work: Vec<Work>) -> Result<(), PollingError> {
+    async fn work_on_leaves_and_joins(&self, endpoint: &Endpoint, work: Vec<Work>) -> Result<(), PollingError> {
         let now = self.ctx.now();
         let (mut leaves, mut searches) = (Vec::new(), Vec::new());
         for (stored, job) in work {
@@ -228,8 +235,8 @@ impl PollingService {
             }
         }
         let (leaves, searches) = tokio::join!(
-            self.ask_about_leaves(instance, leaves),
-            self.search_legs(instance, searches)
+            self.ask_about_leaves(endpoint, leaves),
+            self.search_legs(endpoint, searches)
         );
         leaves.and(searches)
     }

@@ -17,10 +17,10 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::confirmation::{Finding, LegAnswer};
 use sidedoor_domain::evidence::Source;
-use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ids::{InstanceName, RegionName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{IdleLeg, PollStaleness, UnknownLeg};
 use sidedoor_domain::ports::telephony::{UserContact, UserDataSeen};
-use sidedoor_domain::ports::{MetricEvent, Priority, Transaction, VendorError};
+use sidedoor_domain::ports::{Endpoint, MetricEvent, Priority, Transaction, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::{State, Supervision};
 
 use crate::usecases::evidence::observation::Observation;
@@ -40,8 +40,14 @@ struct PollRound {
     /// When the next round begins, by [`Clock::elapsed`](sidedoor_domain::ports::Clock::elapsed).
     next: Option<Duration>,
     is_running: bool,
-    /// The last recent supervisor that was included.
-    after: Option<UserId>,
+    /// The last recent supervisor that was included, by Region.
+    after: BTreeMap<Option<RegionName>, UserId>,
+}
+
+/// Whether a refusal may be about one of the users, so that the others can be asked about without them.
+fn may_be_about_one_user(code: VendorErrorCode) -> bool {
+    use VendorErrorCode::{ClockInvalid, CredentialsInvalid, RegionInvalid};
+    !matches!(code, ClockInvalid | CredentialsInvalid | RegionInvalid)
 }
 
 impl PollRounds {
@@ -117,26 +123,39 @@ impl PollingService {
         }
     }
 
-    /// Asks about all idle supervisions of an instance.
+    /// Asks about all idle supervisions of an instance, in the Regions of their legs. The other Region of a replicated instance is asked
+    /// even if no leg is there, because unknown legs may be.
     async fn poll_idle(&self, instance: &InstanceName) -> Result<(), PollingError> {
-        let idle = self.ctx.signals.jobs.idle_legs(instance);
-        let mut calls = idle.chunks(BATCH).peekable();
-        if calls.peek().is_none() {
-            return self.poll_together(instance, &[]).await;
+        let first = Endpoint::from(instance);
+        let mut idle = self.ctx.signals.jobs.idle_legs(instance);
+        if let Some(other) = self.ctx.other_endpoint(&first) {
+            idle.entry(other.region).or_default();
         }
-        for legs in calls {
-            self.poll_together(instance, legs).await?;
+        idle.entry(None).or_default();
+        for (region, legs) in idle {
+            let endpoint = Endpoint {
+                region,
+                ..first.clone()
+            };
+            let mut calls = legs.chunks(BATCH).peekable();
+            if calls.peek().is_none() {
+                self.poll_together(&endpoint, &[]).await?;
+            }
+            for legs in calls {
+                self.poll_together(&endpoint, legs).await?;
+            }
         }
         Ok(())
     }
 
     /// Asks about these legs, at most a hundred, in one call.
-    async fn poll_together(&self, instance: &InstanceName, legs: &[IdleLeg]) -> Result<(), PollingError> {
+    async fn poll_together(&self, endpoint: &Endpoint, legs: &[IdleLeg]) -> Result<(), PollingError> {
+        let instance = &endpoint.instance;
         let mut users: Vec<UserId> = legs.iter().map(|leg| leg.user.clone()).collect();
         users.sort();
         users.dedup();
         let mut filler = self
-            .recent_supervisors(instance, BATCH - users.len().min(BATCH))
+            .recent_supervisors(endpoint, BATCH - users.len().min(BATCH))
             .await?;
         filler.retain(|user| users.binary_search(user).is_err());
         let idle = users.len();
@@ -145,10 +164,12 @@ impl PollingService {
             return Ok(());
         }
         let asked_at = self.ctx.now();
-        let seen = match self.user_data_of(instance, &users, idle, Priority::IdlePoll).await {
+        let seen = match self.user_data_of(endpoint, &users, idle, Priority::IdlePoll).await {
             Ok(seen) => seen,
+            // Nothing is expected in a Region that is not active.
+            Err(e) if legs.is_empty() && e.code == VendorErrorCode::RegionInvalid => return Ok(()),
             Err(e) => {
-                tracing::warn!(%instance, code = %e.code, users = users.len(), "the batch poll of {instance} failed; polling again at the next interval: {}", e.message);
+                tracing::warn!(%instance, code = %e.code, users = users.len(), "the batch poll of {instance} failed; polling again at the next interval: {}", e.for_operators());
                 return Ok(());
             }
         };
@@ -163,6 +184,9 @@ impl PollingService {
                         received_at,
                         finding: Finding::Alive,
                     };
+                    if let Some(found) = &seen.answered_elsewhere {
+                        self.ctx.note_region(leg.supervision, found.region.as_ref()).await;
+                    }
                     listed.push(self.note_alive(leg, answer));
                 }
                 finding => lost.push((leg, finding)),
@@ -173,7 +197,8 @@ impl PollingService {
             noted?;
         }
         for (leg, finding) in lost {
-            self.look_into_unlisted(leg, finding, asked_at, received_at).await?;
+            self.look_into_unlisted(endpoint, leg, finding, (asked_at, received_at))
+                .await?;
         }
         let known = |c: &UserContact| legs.iter().any(|leg| leg.leg.eq_ignore_ascii_case(&c.contact));
         for unknown in seen.contacts.iter().filter(|c| c.may_be_live_leg() && !known(c)) {
@@ -201,10 +226,10 @@ impl PollingService {
     /// The poll did not list the leg, or listed it as ended.
     async fn look_into_unlisted(
         &self,
+        endpoint: &Endpoint,
         leg: &IdleLeg,
         finding: Finding,
-        asked_at: Timestamp,
-        received_at: Timestamp,
+        (asked_at, received_at): (Timestamp, Timestamp),
     ) -> Result<(), PollingError> {
         let Some(stored) = self.ctx.store().supervision(leg.supervision).await? else {
             return Ok(());
@@ -214,7 +239,12 @@ impl PollingService {
         if !s.is_idle() {
             return Ok(());
         }
-        self.evaluate_finding(&s, finding, asked_at, received_at).await?;
+        if s.region == endpoint.region {
+            self.evaluate_finding(&s, finding, asked_at, received_at).await?;
+        } else {
+            // After a restart the Regions of idle legs are not known yet, so another one than the leg's was asked.
+            self.ctx.signals.jobs.note_region(s.id, s.region.as_ref());
+        }
         if !self.has_left(s.id).await? {
             self.poll_leg(&s, Priority::IdlePoll).await?;
         }
@@ -255,16 +285,16 @@ impl PollingService {
     /// does not hide the contacts of the others.
     pub(super) async fn user_data_of(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         users: &[UserId],
         wanted: usize,
         priority: Priority,
     ) -> Result<UserDataSeen, VendorError> {
-        let refused = match self.ctx.telephony().current_contacts(instance, users, priority).await {
-            Err(e) if !e.is_retryable() && users.len() > 1 => e,
+        let refused = match self.ctx.current_contacts_anywhere(endpoint, users, priority).await {
+            Err(e) if !e.is_retryable() && may_be_about_one_user(e.code) && users.len() > 1 => e,
             other => return other,
         };
-        tracing::warn!(%instance, code = %refused.code, users = users.len(), "GetCurrentUserData refused a call for {} users; retrying with fewer: {}", users.len(), refused.message);
+        tracing::warn!(instance = %endpoint.instance, code = %refused.code, users = users.len(), "GetCurrentUserData refused a call for {} users; retrying with fewer: {}", users.len(), refused.for_operators());
         let parts: Vec<&[UserId]> = if wanted < users.len() {
             vec![&users[..wanted]]
         } else {
@@ -276,13 +306,14 @@ impl PollingService {
         };
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
             // A single user that Connect refuses is not in the answer, which then shows nothing of their legs.
-            match Box::pin(self.user_data_of(instance, part, part.len(), priority)).await {
+            match Box::pin(self.user_data_of(endpoint, part, part.len(), priority)).await {
                 Err(e) if !e.is_retryable() => {}
                 other => {
                     let more = other?;
                     found.contacts.extend(more.contacts);
                     found.users.extend(more.users);
                     found.is_complete &= more.is_complete;
+                    found.answered_elsewhere = found.answered_elsewhere.or(more.answered_elsewhere);
                 }
             }
         }
@@ -290,19 +321,15 @@ impl PollingService {
     }
 
     /// The next supervisors who listened recently, at most `free_places`: the users that the request can still name.
-    async fn recent_supervisors(
-        &self,
-        instance: &InstanceName,
-        free_places: usize,
-    ) -> Result<Vec<UserId>, PollingError> {
+    async fn recent_supervisors(&self, endpoint: &Endpoint, free_places: usize) -> Result<Vec<UserId>, PollingError> {
         let now = self.ctx.now();
         let after = self
             .ctx
             .signals
             .poll_rounds
             .rounds()
-            .get(instance)
-            .and_then(|round| round.after.clone());
+            .get(&endpoint.instance)
+            .and_then(|round| round.after.get(&endpoint.region).cloned());
         if free_places == 0 {
             // The calls of this instance are full, and recent supervisors must not cause another one.
             return Ok(Vec::new());
@@ -312,12 +339,15 @@ impl PollingService {
         let found = self
             .ctx
             .store()
-            .supervisors_since(instance, since, after.as_ref(), most)
+            .supervisors_since(&endpoint.instance, since, after.as_ref(), most)
             .await?;
         let mut rounds = self.ctx.signals.poll_rounds.rounds();
         // At the end of the list, the next call starts from the beginning.
-        rounds.entry(instance.clone()).or_default().after =
-            found.last().filter(|_| found.len() == free_places).cloned();
+        let after = &mut rounds.entry(endpoint.instance.clone()).or_default().after;
+        match found.last().filter(|_| found.len() == free_places) {
+            Some(last) => after.insert(endpoint.region.clone(), last.clone()),
+            None => after.remove(&endpoint.region),
+        };
         drop(rounds);
         Ok(found)
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sidedoor_domain::confirmation::Finding;
-use sidedoor_domain::ids::{InstanceName, UserId};
-use sidedoor_domain::ports::{Operation, Priority, Transaction};
+use sidedoor_domain::ids::UserId;
+use sidedoor_domain::ports::{Endpoint, Operation, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Supervision};
 
 use crate::usecases::polling::dispatch::{BATCH, Work};
@@ -25,7 +25,7 @@ const NO_PLACE: Duration = Duration::from_millis(250);
 
 impl PollingService {
     /// Asks about the legs of a batch.
-    pub(super) async fn ask_about_leaves(&self, instance: &InstanceName, batch: Vec<Work>) -> Result<(), PollingError> {
+    pub(super) async fn ask_about_leaves(&self, endpoint: &Endpoint, batch: Vec<Work>) -> Result<(), PollingError> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -40,7 +40,7 @@ impl PollingService {
         let free = self
             .ctx
             .telephony()
-            .free_calls(instance, Operation::DescribeContact, Priority::Claim);
+            .free_calls(endpoint, Operation::DescribeContact, Priority::Claim);
         let shows = |s: &Supervision| {
             s.vendor == AMAZON_CONNECT && s.absence_shows_the_end(self.ctx.now(), self.ctx.answer_age())
         };
@@ -71,7 +71,7 @@ impl PollingService {
                 .map(|(s, _)| &s.supervision)
                 .take(BATCH)
                 .collect();
-            self.list_leaving(instance, &all, list.len()).await
+            self.list_leaving(endpoint, &all, list.len()).await
         };
         let (described, unclear) = tokio::join!(described, listed);
         for outcome in described {
@@ -88,7 +88,7 @@ impl PollingService {
     /// Asks about these legs by one GetCurrentUserData; the first `due` of them are due. Returns those of which it shows nothing.
     async fn list_leaving(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         leaving: &[&Supervision],
         due: usize,
     ) -> Result<Vec<Supervision>, PollingError> {
@@ -99,10 +99,10 @@ impl PollingService {
         users.sort();
         users.dedup();
         let sent_at = self.ctx.now();
-        let seen = match self.user_data_of(instance, &users, users.len(), Priority::Claim).await {
+        let seen = match self.user_data_of(endpoint, &users, users.len(), Priority::Claim).await {
             Ok(seen) => seen,
             Err(e) => {
-                tracing::warn!(%instance, code = %e.code, users = users.len(), "could not ask about {due} leaves; asking again later: {}", e.message);
+                tracing::warn!(instance = %endpoint.instance, code = %e.code, users = users.len(), "could not ask about {due} leaves; asking again later: {}", e.for_operators());
                 for s in &leaving[..due] {
                     self.schedule_next_ask(s).await?;
                 }
@@ -113,6 +113,9 @@ impl PollingService {
         let mut unclear = Vec::new();
         for (i, s) in leaving.iter().copied().enumerate() {
             let finding = self.finding_of(s, &seen);
+            if let (Finding::Alive | Finding::Gone, Some(found)) = (finding, &seen.answered_elsewhere) {
+                self.ctx.note_region(s.id, found.region.as_ref()).await;
+            }
             self.evaluate_finding(s, finding, sent_at, received_at).await?;
             let shows_nothing = matches!(finding, Finding::Unknown | Finding::Unlisted | Finding::Absent);
             if i >= due && shows_nothing {

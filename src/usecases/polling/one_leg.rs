@@ -101,7 +101,7 @@ impl PollingService {
             return self.look_at_carrier_leg(s).await;
         }
         let (sent_at, was_due) = (self.ctx.now(), s.next_check_at);
-        let seen = self.ctx.telephony().describe(&s.instance, leg.as_str(), priority).await;
+        let seen = self.ctx.describe_for(s, leg.as_str(), priority).await;
         let observation = match seen {
             Ok(seen) => Some(Observation::of_description(&seen, sent_at, self.ctx.now())),
             Err(e) => {
@@ -172,12 +172,7 @@ impl PollingService {
         };
         let sent_at = self.ctx.now();
         let users = std::slice::from_ref(user);
-        match self
-            .ctx
-            .telephony()
-            .current_contacts(&s.instance, users, priority)
-            .await
-        {
+        match self.ctx.current_contacts_anywhere(&s.endpoint(), users, priority).await {
             Ok(seen) => {
                 let finding = self.finding_of(s, &seen);
                 self.evaluate_finding(s, finding, sent_at, self.ctx.now()).await
@@ -200,5 +195,5 @@ impl PollingService {
 }
 
 pub(crate) fn log_failed_poll(s: &Supervision, e: &VendorError) {
-    tracing::warn!(supervision_id = %s.id, code = %e.code, "could not poll {}; polling again later: {}", s.id, e.message);
+    tracing::warn!(supervision_id = %s.id, code = %e.code, "could not poll {}; polling again later: {}", s.id, e.for_operators());
 }

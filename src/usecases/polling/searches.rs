@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::confirmation::Finding;
 use sidedoor_domain::evidence::Source;
-use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::ids::{ContactId, UserId};
 use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
 use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::telephony::LegsFound;
-use sidedoor_domain::ports::{Operation, Priority, Transaction, VendorError, VendorErrorCode};
+use sidedoor_domain::ports::{Endpoint, Operation, Priority, Transaction, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::Supervision;
 
 use crate::usecases::evidence::adopt_leg::LegGiven;
@@ -45,6 +45,8 @@ enum Examined {
 /// A leg that no supervision has, as it was described.
 struct Candidate {
     seen: ContactSeen,
+    /// Where it was found.
+    found: Endpoint,
     asked_at: Timestamp,
     /// What GetCurrentUserData said of it.
     listed: Observation,
@@ -67,7 +69,7 @@ impl Candidate {
 
 impl PollingService {
     /// Looks for the legs of all joins of a batch.
-    pub(super) async fn search_legs(&self, instance: &InstanceName, batch: Vec<Work>) -> Result<(), PollingError> {
+    pub(super) async fn search_legs(&self, endpoint: &Endpoint, batch: Vec<Work>) -> Result<(), PollingError> {
         let mut searching = Vec::new();
         for (StoredSupervision { supervision: s, .. }, _) in &batch {
             if s.search().is_some_and(|search| search.is_over(self.ctx.now())) {
@@ -86,7 +88,7 @@ impl PollingService {
             return Ok(());
         }
         let sent_at = self.ctx.now();
-        let seen = match self.user_data_of(instance, &users, users.len(), Priority::Claim).await {
+        let seen = match self.user_data_of(endpoint, &users, users.len(), Priority::Claim).await {
             Ok(seen) => seen,
             Err(e) => return self.look_failed(&searching, &e).await,
         };
@@ -97,7 +99,7 @@ impl PollingService {
             .filter(|c| c.may_be_live_leg())
             .map(|c| c.contact.clone())
             .collect();
-        let searched = self.search_contacts(instance, &searching, &users).await;
+        let searched = self.search_contacts(endpoint, &searching, &users).await;
         // SearchContacts finds legs that have ended, too, and needs no listed user.
         let complete = searched.as_ref().is_some_and(|found| found.is_complete) && seen.is_complete;
         candidates.extend(searched.into_iter().flat_map(|found| found.legs));
@@ -111,7 +113,7 @@ impl PollingService {
                 sent_at,
                 received_at,
             );
-            match self.examine(instance, &candidate, listed).await? {
+            match self.examine(endpoint, &candidate, listed).await? {
                 Examined::Known => {}
                 Examined::Described(candidate) => described.push(candidate),
                 Examined::Unclear => unclear = true,
@@ -121,7 +123,7 @@ impl PollingService {
         // The supervisor may have begun another leg on the same contact by hand.
         described.sort_by_key(|candidate| candidate.distance(&searching));
         for candidate in &described {
-            self.give(instance, candidate).await?;
+            self.give(candidate).await?;
         }
         for s in searching {
             self.ctx
@@ -155,12 +157,9 @@ impl PollingService {
         let free = self
             .ctx
             .telephony()
-            .free_calls(&s.instance, Operation::DescribeContact, Priority::AfterCheck);
+            .free_calls(&s.endpoint(), Operation::DescribeContact, Priority::AfterCheck);
         if let (None, Some(contact), true) = (s.channel, &s.contact, free > 0) {
-            let asked = self
-                .ctx
-                .telephony()
-                .describe(&s.instance, contact.as_str(), Priority::Claim);
+            let asked = self.ctx.describe_for(&s, contact.as_str(), Priority::Claim);
             let channel = asked.await.ok().and_then(|seen| seen.channel);
             if channel.is_some() {
                 self.ctx
@@ -181,7 +180,7 @@ impl PollingService {
     /// What SearchContacts finds; `None` if it was not asked or gave no answer.
     async fn search_contacts(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         searching: &[&Supervision],
         users: &[UserId],
     ) -> Option<LegsFound> {
@@ -196,13 +195,12 @@ impl PollingService {
         let range = (first_sent - CLOCK_TOLERANCE, self.ctx.now() + CLOCK_TOLERANCE);
         match self
             .ctx
-            .telephony()
-            .legs_begun(instance, users, range, Priority::Claim)
+            .legs_begun_anywhere(endpoint, users, range, Priority::Claim)
             .await
         {
             Ok(found) => Some(found),
             Err(e) => {
-                tracing::warn!(%instance, code = %e.code, "could not search for legs whose join had no answer: {}", e.message);
+                tracing::warn!(instance = %endpoint.instance, code = %e.code, "could not search for legs whose join had no answer: {}", e.for_operators());
                 None
             }
         }
@@ -211,26 +209,36 @@ impl PollingService {
     /// Describes a leg that may belong to a search.
     async fn examine(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         candidate: &str,
         listed: Observation,
     ) -> Result<Examined, PollingError> {
         let Ok(leg) = ContactId::parse(candidate) else {
             return Ok(Examined::Known);
         };
-        if self.ctx.store().by_leg(instance, leg.as_str()).await?.is_some() {
+        if self
+            .ctx
+            .store()
+            .by_leg(&endpoint.instance, leg.as_str())
+            .await?
+            .is_some()
+        {
             return Ok(Examined::Known);
         }
         let asked_at = self.ctx.now();
         match self
             .ctx
-            .telephony()
-            .describe(instance, leg.as_str(), Priority::Claim)
+            .describe_anywhere(endpoint, leg.as_str(), Priority::Claim)
             .await
         {
-            Ok(seen) => Ok(Examined::Described(Box::new(Candidate { seen, asked_at, listed }))),
+            Ok((seen, found)) => Ok(Examined::Described(Box::new(Candidate {
+                seen,
+                found,
+                asked_at,
+                listed,
+            }))),
             Err(e) => {
-                tracing::warn!(leg_contact_id = %leg, code = %e.code, "could not describe {leg}, which may be the leg of a join without an answer: {}", e.message);
+                tracing::warn!(leg_contact_id = %leg, code = %e.code, "could not describe {leg}, which may be the leg of a join without an answer: {}", e.for_operators());
                 Ok(match e.code {
                     VendorErrorCode::BudgetLimitReached => Examined::NotAsked,
                     _ => Examined::Unclear,
@@ -240,13 +248,20 @@ impl PollingService {
     }
 
     /// Gives a leg to the search that it belongs to, if there is one.
-    async fn give(&self, instance: &InstanceName, candidate: &Candidate) -> Result<(), PollingError> {
-        let Candidate { seen, asked_at, listed } = candidate;
+    async fn give(&self, candidate: &Candidate) -> Result<(), PollingError> {
+        let Candidate {
+            seen,
+            found,
+            asked_at,
+            listed,
+        } = candidate;
+        let instance = &found.instance;
         let Some(user) = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok()) else {
             return Ok(());
         };
         let given = self.evidence.give_to_search(instance, &user, seen, *asked_at).await?;
-        if given.is_some() {
+        if let Some((id, _)) = given {
+            self.ctx.note_region(id, found.region.as_ref()).await;
             // From now on a poll that does not list the leg shows that it has ended.
             self.evidence.evaluate(instance, &seen.id, listed.clone(), None).await?;
         }
@@ -257,7 +272,7 @@ impl PollingService {
     }
 
     async fn look_failed(&self, searching: &[&Supervision], error: &VendorError) -> Result<(), PollingError> {
-        tracing::warn!(code = %error.code, joins = searching.len(), "could not look for the legs of {} joins; looking again later: {}", searching.len(), error.message);
+        tracing::warn!(code = %error.code, joins = searching.len(), "could not look for the legs of {} joins; looking again later: {}", searching.len(), error.for_operators());
         let own = error.code == VendorErrorCode::BudgetLimitReached;
         for s in searching {
             self.ctx

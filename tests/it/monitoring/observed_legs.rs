@@ -75,25 +75,67 @@ async fn observed_leg_found_after_its_end_has_no_uncertainty() {
 
 #[tokio::test]
 async fn observed_leg_is_found_by_every_contact_link() {
-    for link in [
-        LinkField::InitialContactId,
-        LinkField::PreviousContactId,
-        LinkField::None,
+    for (link, legs_in_tree) in [
+        (LinkField::InitialContactId, false),
+        (LinkField::PreviousContactId, false),
+        (LinkField::None, true),
+        (LinkField::None, false),
     ] {
-        let app = TestApp::build().fakes(|f| f.connect.link_field = link).start().await;
+        let app = TestApp::build()
+            .fakes(|f| (f.connect.link_field, f.connect.legs_in_tree) = (link, legs_in_tree))
+            .start()
+            .await;
         let call = app.connect().create_call();
         let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("a leg");
         let found = observed(&app).await;
-        let expected = if link == LinkField::None {
-            Value::Null
-        } else {
-            json!(call)
-        };
-        assert_eq!(found["contactId"], expected);
+        let is_linked = link != LinkField::None || legs_in_tree;
+        assert_eq!(found["contactId"], if is_linked { json!(call) } else { Value::Null });
+        let asked = app.connect().calls("ListAssociatedContacts");
+        assert_eq!(asked, usize::from(link == LinkField::None), "only if no field names it");
         app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
         app.until_left(found["id"].as_str().expect("an id")).await;
         app.finish().await;
     }
+}
+
+/// After a transfer the tree has two customer's contacts; the leg listens to the one that goes on.
+#[tokio::test]
+async fn observed_leg_without_a_link_is_on_the_contact_that_goes_on() {
+    let app = TestApp::build()
+        .fakes(|f| {
+            f.connect.link_field = LinkField::None;
+            // In whole seconds both contacts may have gone on when the leg began, and then the leg is not linked.
+            f.connect.clock.granularity_ms = 1;
+        })
+        .start()
+        .await;
+    let call = app.connect().create_call();
+    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    let next = app.connect().transfer(&call, "agent-2").expect("transferred");
+    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    app.connect().begin_leg_by_hand(&next, "supervisor-1").expect("a leg");
+    let found = observed(&app).await;
+    assert_eq!(found["contactId"], next.as_str());
+    app.leave(found["id"].as_str().expect("an id"), "supervisor-1").await;
+    app.finish().await;
+}
+
+/// Without the permission, or without an answer, the leg is adopted without a contact.
+#[tokio::test]
+async fn observed_leg_without_a_link_is_adopted_if_the_tree_is_denied() {
+    let app = TestApp::build()
+        .fakes(|f| {
+            f.connect.link_field = LinkField::None;
+            f.connect.denied_operations.push("ListAssociatedContacts".into());
+        })
+        .start()
+        .await;
+    let call = app.connect().create_call();
+    app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("a leg");
+    let found = observed(&app).await;
+    assert_eq!(found["contactId"], Value::Null);
+    app.leave(found["id"].as_str().expect("an id"), "supervisor-1").await;
+    app.finish().await;
 }
 
 #[tokio::test]

@@ -127,6 +127,10 @@ impl TestAppBuilder {
                 settings.entry(key).or_insert(value);
             }
         }
+        if settings.contains_key("SIDEDOOR__CONNECT__INSTANCES__MAIN__REPLICA_REGION") {
+            let url = "SIDEDOOR__CONNECT__INSTANCES__MAIN__REPLICA_ENDPOINT_URL".to_owned();
+            settings.entry(url).or_insert_with(|| fakes.connect_url().to_owned());
+        }
         settings.retain(|key, _| !self.unset.contains(key));
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))

@@ -29,7 +29,7 @@ fn agent_event_lists_legs_and_vanished_legs() {
         panic!("one event")
     };
     assert_eq!((event.instance_id.as_str(), event.user.as_str()), ("abc-1", "sup-1"));
-    assert_eq!(event.origin.mismatch(Some("111122223333"), "us-west-2"), None);
+    assert_eq!(event.origin.mismatch(Some("111122223333"), &["us-west-2"]), None);
     let vanished: Vec<_> = event.vanished.iter().map(|v| (v.leg.as_str(), v.is_monitor)).collect();
     assert_eq!(vanished, [("leg-0", true)]);
     let [leg] = event.legs.as_slice() else {
@@ -196,13 +196,13 @@ fn agent_event_origin_names_every_account() {
     event["AWSAccountId"] = json!("444455556666");
     let origin = read(&event).expect("taken").events.remove(0).origin;
     assert_eq!(
-        origin.mismatch(Some("111122223333"), "us-west-2"),
+        origin.mismatch(Some("111122223333"), &["us-west-2"]),
         Some(UnusableEvent::WrongAccount)
     );
     let mut event = sample(&ended());
     event["InstanceARN"] = json!("arn:aws:connect:us-east-1:111122223333:instance/abc-1");
     let origin = read(&event).expect("taken").events.remove(0).origin;
-    assert_eq!(origin.mismatch(None, "us-west-2"), Some(UnusableEvent::WrongRegion));
+    assert_eq!(origin.mismatch(None, &["us-west-2"]), Some(UnusableEvent::WrongRegion));
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn contact_event_names_user_and_origin() {
         (event.id.as_deref(), event.user.as_deref()),
         (Some("b9a1"), Some("sup-1"))
     );
-    assert_eq!(event.origin.mismatch(Some("111122223333"), "us-west-2"), None);
+    assert_eq!(event.origin.mismatch(Some("111122223333"), &["us-west-2"]), None);
     let initiated = event.initiated_at.map(|t| t.to_string());
     assert_eq!(initiated.as_deref(), Some("2026-08-04T17:17:50Z"));
     assert_eq!(event.disconnect_reason, Some("é".repeat(64)), "it is cut");

@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use crate::codes::stable_codes;
 use crate::confirmation::Finding;
 use crate::contact_event::InitiationMethod;
-use crate::ids::{ClientToken, ContactId, InstanceName, UserId};
+use crate::ids::{ClientToken, ContactId, InstanceName, RegionName, UserId};
 use crate::interlock::{ClearedLeg, ContactSeen};
+use crate::ports::VendorError;
+use crate::ports::associated_contacts::AssociatedContacts;
 use crate::supervision::Mode;
 
 stable_codes! {
@@ -31,6 +33,8 @@ stable_codes! {
         DescribeUser = "DescribeUser",
         /// Describes a queue by id.
         DescribeQueue = "DescribeQueue",
+        /// Lists the contacts of a contact's tree.
+        ListAssociatedContacts = "ListAssociatedContacts",
         /// Names the owner of the credentials (AWS STS); only `sidedoor check` uses it.
         GetCallerIdentity = "GetCallerIdentity",
         /// Describes the instance; only `sidedoor check` uses it.
@@ -46,7 +50,7 @@ stable_codes! {
 
 impl Operation {
     /// The operations that the service calls. Each has its own rate budget.
-    pub const BUDGETED: [Self; 8] = [
+    pub const BUDGETED: [Self; 9] = [
         Self::MonitorContact,
         Self::StopContact,
         Self::DescribeContact,
@@ -55,6 +59,7 @@ impl Operation {
         Self::SearchUsers,
         Self::DescribeUser,
         Self::DescribeQueue,
+        Self::ListAssociatedContacts,
     ];
 }
 
@@ -100,6 +105,25 @@ impl Priority {
     }
 }
 
+/// Where a call goes: an instance, in one of its Regions. A replicated instance (Amazon Connect Global Resiliency) has the same id in two
+/// Regions, each with its own API and its own rate budget.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// The Connect instance.
+    pub instance: InstanceName,
+    /// The Region; `None` is the instance's first one, and so is a Region that is not configured.
+    pub region: Option<RegionName>,
+}
+
+impl From<&InstanceName> for Endpoint {
+    fn from(instance: &InstanceName) -> Self {
+        Self {
+            instance: instance.clone(),
+            region: None,
+        }
+    }
+}
+
 /// Permission for one MonitorContact within the rate budget. Dropping it unused wastes one call of the budget.
 #[derive(Debug)]
 pub struct Admission(());
@@ -114,8 +138,8 @@ impl Admission {
 /// A MonitorContact request.
 #[derive(Debug, Clone)]
 pub struct MonitorCall {
-    /// The Connect instance.
-    pub instance: InstanceName,
+    /// Where the call goes.
+    pub endpoint: Endpoint,
     /// The contact to monitor.
     pub contact: ContactId,
     /// The supervisor's user.
@@ -133,8 +157,10 @@ pub struct UserDataSeen {
     pub contacts: Vec<UserContact>,
     /// The users that the answer is about. It is not documented whether users without contacts are listed.
     pub users: BTreeSet<String>,
-    /// Whether every page was read.
+    /// Whether the answer shows everything: every page was read, in the Region where the users' legs are expected.
     pub is_complete: bool,
+    /// Where the answer comes from, if not from the endpoint that was asked first.
+    pub answered_elsewhere: Option<Endpoint>,
 }
 
 /// One current contact of a user, as GetCurrentUserData lists it.
@@ -211,84 +237,6 @@ impl LegsFound {
     pub const MAX_PAGES: usize = 5;
 }
 
-/// Whether a failed call may be retried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The same call may succeed later.
-    Retry,
-    /// The same call may succeed after this time, which the vendor gave.
-    RetryAfter(Duration),
-    /// The same call would fail again.
-    Never,
-}
-
-stable_codes! {
-    /// Why a call to Amazon Connect failed. `docs/errors.md` lists the codes.
-    pub enum VendorErrorCode {
-        /// InvalidRequestException.
-        RequestInvalid = "connect_request_invalid",
-        /// The instance or contact does not support monitoring, such as without call recording.
-        MonitoringUnsupported = "connect_monitoring_unsupported",
-        /// InvalidParameterException.
-        ParameterInvalid = "connect_parameter_invalid",
-        /// InvalidActiveRegionException.
-        RegionInvalid = "connect_region_invalid",
-        /// AccessDeniedException: AWS's access control or Connect's own.
-        AccessForbidden = "connect_access_forbidden",
-        /// AWS credentials are missing, expired or wrong.
-        CredentialsInvalid = "connect_credentials_invalid",
-        /// The contact, user or instance does not exist.
-        ResourceNotFound = "connect_resource_not_found",
-        /// ContactNotFoundException: the contact has ended.
-        ContactNotFound = "connect_contact_not_found",
-        /// IdempotencyException: the ClientToken was used for another request.
-        IdempotencyConflict = "connect_idempotency_conflict",
-        /// ServiceQuotaExceededException.
-        QuotaLimitReached = "connect_quota_limit_reached",
-        /// Connect throttled the call.
-        RateLimitReached = "connect_rate_limit_reached",
-        /// InternalServiceException.
-        Internal = "connect_internal",
-        /// Another 5xx answer.
-        Unavailable = "connect_unavailable",
-        /// Connect did not answer in time.
-        Timeout = "connect_timeout",
-        /// Connect could not be reached.
-        NetworkUnavailable = "connect_network_unavailable",
-        /// Connect's answer could not be read.
-        ResponseInvalid = "connect_response_invalid",
-        /// Our own rate budget has no capacity: its queue is full, or the call waited too long.
-        BudgetLimitReached = "connect_budget_limit_reached",
-        /// The endpoint gave no `Date` header.
-        DateUnavailable = "connect_date_unavailable",
-        /// Any other refusal.
-        RequestRejected = "connect_request_rejected",
-    }
-}
-
-/// A failed call to Amazon Connect.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{operation}: {code}: {message}")]
-pub struct VendorError {
-    /// The operation that failed.
-    pub operation: Operation,
-    /// Why it failed.
-    pub code: VendorErrorCode,
-    /// A description for people. Contains the vendor's message without control characters.
-    pub message: String,
-    /// Whether the call may be retried.
-    pub verdict: Verdict,
-    /// Whether Connect may have carried out the call although it failed, because its answer was lost.
-    pub may_have_happened: bool,
-}
-
-impl VendorError {
-    /// Whether a retry can succeed.
-    pub fn is_retryable(&self) -> bool {
-        self.verdict != Verdict::Never
-    }
-}
-
 /// The `Date` header of an answer: a sample of the clock of the vendor's API front end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DateSeen {
@@ -309,13 +257,13 @@ pub type DateSink = std::sync::Arc<dyn Fn(DateSeen) + Send + Sync>;
 #[async_trait]
 pub trait Telephony: Send + Sync {
     /// Takes a MonitorContact from the rate budget, if that is possible without waiting.
-    fn try_admit_monitor(&self, instance: &InstanceName) -> Option<Admission>;
+    fn try_admit_monitor(&self, endpoint: &Endpoint) -> Option<Admission>;
 
     /// Waits at most `patience` for a MonitorContact from the rate budget.
     ///
     /// # Errors
-    /// [`VendorErrorCode::BudgetLimitReached`] if the queue is full or `patience` is over.
-    async fn admit_monitor(&self, instance: &InstanceName, patience: Duration) -> Result<Admission, VendorError>;
+    /// [`crate::ports::VendorErrorCode::BudgetLimitReached`] if the queue is full or `patience` is over.
+    async fn admit_monitor(&self, endpoint: &Endpoint, patience: Duration) -> Result<Admission, VendorError>;
 
     /// Calls MonitorContact. Returns the leg's contact id in the vendor's spelling.
     ///
@@ -326,18 +274,17 @@ pub trait Telephony: Send + Sync {
     /// Calls DescribeContact. `id` may be a leg's or a customer's contact, because reading changes nothing.
     ///
     /// # Errors
-    /// The vendor's; [`VendorErrorCode::ResourceNotFound`] if there is no such contact.
-    async fn describe(&self, instance: &InstanceName, id: &str, priority: Priority)
-    -> Result<ContactSeen, VendorError>;
+    /// The vendor's; [`crate::ports::VendorErrorCode::ResourceNotFound`] if there is no such contact.
+    async fn describe(&self, endpoint: &Endpoint, id: &str, priority: Priority) -> Result<ContactSeen, VendorError>;
 
     /// Calls StopContact for a leg that the interlock cleared. Success means only that Connect accepted the request.
     ///
     /// # Errors
-    /// The vendor's. [`VendorErrorCode::ContactNotFound`] means that the leg has already ended.
-    async fn end_leg(&self, instance: &InstanceName, leg: &ClearedLeg) -> Result<(), VendorError>;
+    /// The vendor's. [`crate::ports::VendorErrorCode::ContactNotFound`] means that the leg has already ended.
+    async fn end_leg(&self, endpoint: &Endpoint, leg: &ClearedLeg) -> Result<(), VendorError>;
 
     /// How many calls of an operation the rate budget allows now without waiting, for calls of this class.
-    fn free_calls(&self, instance: &InstanceName, operation: Operation, priority: Priority) -> usize;
+    fn free_calls(&self, endpoint: &Endpoint, operation: Operation, priority: Priority) -> usize;
 
     /// Calls GetCurrentUserData for at most 100 users.
     ///
@@ -345,7 +292,7 @@ pub trait Telephony: Send + Sync {
     /// The vendor's.
     async fn current_contacts(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         users: &[UserId],
         priority: Priority,
     ) -> Result<UserDataSeen, VendorError>;
@@ -357,7 +304,7 @@ pub trait Telephony: Send + Sync {
     /// The vendor's.
     async fn legs_begun(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         users: &[UserId],
         (from, until): (jiff::Timestamp, jiff::Timestamp),
         priority: Priority,
@@ -370,7 +317,7 @@ pub trait Telephony: Send + Sync {
     /// The vendor's.
     async fn legs_ended(
         &self,
-        instance: &InstanceName,
+        endpoint: &Endpoint,
         range: (jiff::Timestamp, jiff::Timestamp),
         priority: Priority,
     ) -> Result<EndedLegs, VendorError>;
@@ -379,7 +326,7 @@ pub trait Telephony: Send + Sync {
     /// rate budget.
     ///
     /// # Errors
-    /// [`VendorErrorCode::DateUnavailable`] if no answer came, or one without a `Date`.
+    /// [`crate::ports::VendorErrorCode::DateUnavailable`] if no answer came, or one without a `Date`.
     async fn ask_date(&self, instance: &InstanceName) -> Result<DateSeen, VendorError>;
 
     /// Calls SearchUsers. Returns the users with this name; case is ignored.
@@ -399,6 +346,13 @@ pub trait Telephony: Send + Sync {
     /// # Errors
     /// The vendor's.
     async fn queue_name(&self, instance: &InstanceName, queue: &str) -> Result<Option<String>, VendorError>;
+
+    /// Calls ListAssociatedContacts: the contacts of the tree of this contact or leg, which is one of them. At most
+    /// [`AssociatedContacts::MAX_PAGES`] pages of 100.
+    ///
+    /// # Errors
+    /// The vendor's.
+    async fn associated_contacts(&self, endpoint: &Endpoint, id: &str) -> Result<AssociatedContacts, VendorError>;
 }
 
 #[cfg(test)]
@@ -445,6 +399,7 @@ mod tests {
             contacts,
             users: BTreeSet::from([about.to_owned()]),
             is_complete,
+            answered_elsewhere: None,
         };
         let finding = |answer: UserDataSeen| answer.finding(&user("supervisor-1"), "leg-1");
         let of = |state| answer(vec![listed("INBOUND", state)], false, "other");
@@ -456,23 +411,5 @@ mod tests {
         let mut another = listed("MONITOR", "CONNECTED");
         another.contact = "leg-2".into();
         assert_eq!(finding(answer(vec![another], true, "supervisor-1")), Finding::Absent);
-    }
-
-    #[test]
-    fn vendor_error_is_retryable_unless_it_would_fail_again() {
-        for (verdict, retryable) in [
-            (Verdict::Retry, true),
-            (Verdict::RetryAfter(Duration::from_secs(1)), true),
-            (Verdict::Never, false),
-        ] {
-            let error = VendorError {
-                operation: Operation::MonitorContact,
-                code: VendorErrorCode::Timeout,
-                message: String::new(),
-                verdict,
-                may_have_happened: false,
-            };
-            assert_eq!(error.is_retryable(), retryable, "{verdict:?}");
-        }
     }
 }

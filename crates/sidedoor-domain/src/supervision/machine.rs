@@ -132,6 +132,7 @@ impl Supervision {
             origin,
             vendor: super::AMAZON_CONNECT.to_owned(),
             instance,
+            region: None,
             channel: None,
             contact: None,
             leg: None,

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::REGION;
 use crate::clock::real_now;
 
 /// A customer's contact to create.
@@ -52,6 +53,7 @@ pub(super) struct Contact {
     pub(super) channel: String,
     pub(super) initiation_method: &'static str,
     pub(super) user: String,
+    pub(super) region: String,
     pub(super) supervised: Option<String>,
     /// The id of the queue that it came through.
     pub(super) queue: Option<String>,
@@ -81,6 +83,7 @@ impl Contact {
             channel,
             initiation_method,
             user,
+            region: REGION.into(),
             supervised: None,
             queue: None,
             previous: None,
@@ -143,6 +146,8 @@ pub struct ContactView {
     pub channel: String,
     /// The agent of a customer's contact, or the supervisor of a leg.
     pub user_id: String,
+    /// The Region in which the contact is.
+    pub region: String,
     /// The contact that a leg supervises.
     pub supervised: Option<String>,
     /// The contact that was transferred to this one.

@@ -24,6 +24,7 @@ pub(super) fn routes() -> Vec<ControlRoute<ConnectFake>> {
         post("/_fake/contacts/{contactId}/hang-up", hang_up),
         post("/_fake/contacts/{contactId}/agent-leaves", agent_leaves),
         post("/_fake/contacts/{contactId}/hold", hold),
+        post("/_fake/contacts/{contactId}/region", move_to_region),
         post("/_fake/contacts/{contactId}/transfer", transfer),
         post("/_fake/users", add_user),
         post("/_fake/legs", begin_leg),
@@ -121,6 +122,15 @@ async fn hold(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(body
 }
 
 #[derive(Deserialize)]
+struct Move {
+    region: String,
+}
+
+async fn move_to_region(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(body): Json<Move>) -> Response {
+    no_content(fake.move_to_region(&id, &body.region))
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Transfer {
     agent_id: String,
@@ -140,10 +150,16 @@ async fn transfer(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(
 struct NewUser {
     user_id: String,
     username: Option<String>,
+    #[serde(default = "open")]
+    ccp_open: bool,
+}
+
+fn open() -> bool {
+    true
 }
 
 async fn add_user(State(fake): State<ConnectFake>, Json(body): Json<NewUser>) -> StatusCode {
-    fake.set_ccp_open(&body.user_id, true);
+    fake.set_ccp_open(&body.user_id, body.ccp_open);
     if let Some(name) = &body.username {
         fake.name_user(&body.user_id, name);
     }

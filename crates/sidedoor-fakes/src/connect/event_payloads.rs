@@ -40,7 +40,7 @@ impl InstanceState {
     pub(super) fn emit_contact_event(&mut self, id: &str, event_type: &str) {
         let Some(c) = self.contacts.get(id) else { return };
         let stamp = |at: Timestamp| json!(iso(self.event_stamp(at)));
-        let account = self.instance_arn();
+        let account = self.arn_in(&c.region);
         let mut detail = json!({
             "eventType": event_type,
             "contactId": c.id,
@@ -72,7 +72,7 @@ impl InstanceState {
             id: uuid::Uuid::new_v4().to_string(),
             detail_type: self.settings.detail_type.text(),
             account: ACCOUNT,
-            region: REGION,
+            region: &c.region,
             time: self.settings.clock.read(real_now(), self.since),
         };
         self.unsent_events.push(envelope.around(&detail));

@@ -15,6 +15,8 @@ pub struct CallEntry {
     pub operation: String,
     /// Ids of the contact and user in the request, or its path if the body has none.
     pub about: String,
+    /// The Region of the call, as its signature names it.
+    pub region: String,
     /// `ClientToken` of MonitorContact.
     pub client_token: Option<String>,
     /// W3C `traceparent` of the call, if it had one.

@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use super::ledger::CallEntry;
 use super::state::ApiError;
-use super::{ConnectFake, contact_search, control_api, operations, sigv4, sts, user_data};
+use super::{
+    ConnectFake, associations, constraints, contact_search, control_api, operations, regions, sigv4, sts, user_data,
+};
 use crate::clock::{iso, real_now};
 use crate::control;
 use crate::faults::Fault;
@@ -26,6 +28,7 @@ pub(crate) fn router(fake: ConnectFake) -> Router {
         .route("/contact/monitor", post(monitor))
         .route("/contact/stop", post(stop))
         .route("/contacts/{instance}/{contact}", get(describe))
+        .route("/contact/associated/{instance}", get(associated))
         .route("/metrics/userdata/{instance}", post(current_user_data))
         .route("/search-users", post(search_users))
         .route("/search-contacts", post(search_contacts))
@@ -96,14 +99,24 @@ async fn describe(
     .await
 }
 
+async fn associated(State(fake): State<ConnectFake>, Path(instance): Path<String>, request: Request) -> Response {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    fake.serve("ListAssociatedContacts", request, move |fake, _| {
+        operations::instance(&fake.state(), &instance)?;
+        associations::list(&fake.state(), &query)
+    })
+    .await
+}
+
 async fn current_user_data(
     State(fake): State<ConnectFake>,
     Path(instance): Path<String>,
     request: Request,
 ) -> Response {
+    let region = regions::of_call(request.headers());
     fake.serve("GetCurrentUserData", request, move |fake, body| {
         operations::instance(&fake.state(), &instance)?;
-        user_data::user_data(&mut fake.state(), body)
+        user_data::user_data(&mut fake.state(), body, &region)
     })
     .await
 }
@@ -120,8 +133,9 @@ async fn search_users(State(fake): State<ConnectFake>, request: Request) -> Resp
 }
 
 async fn search_contacts(State(fake): State<ConnectFake>, request: Request) -> Response {
-    fake.serve("SearchContacts", request, |fake, body| {
-        contact_search::search(&fake.state(), body)
+    let region = regions::of_call(request.headers());
+    fake.serve("SearchContacts", request, move |fake, body| {
+        contact_search::search(&fake.state(), body, &region)
     })
     .await
 }
@@ -198,10 +212,11 @@ impl ConnectFake {
         let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
             return answer_error(&ApiError::new(400, "InvalidRequestException", "The body is too large"));
         };
-        let verify = self.state().settings.verify_signatures;
-        let checked = sigv4::check("connect", &parts.method, &parts.uri, &parts.headers, &bytes, verify);
+        let rules = self.signature_rules();
+        let checked = sigv4::check("connect", &parts.method, &parts.uri, &parts.headers, &bytes, rules);
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let about = about(&parts.uri, &body);
+        let region = regions::of_call(&parts.headers);
         let fault = if checked.is_ok() {
             self.state().faults.take_matching(operation, &about)
         } else {
@@ -218,7 +233,11 @@ impl ConnectFake {
             }
             _ => {
                 let allowed = operations::allowed(&self.state(), operation);
-                allowed.and_then(|()| effect(self, &body))
+                let kind = self.state().settings.constraint_error;
+                allowed
+                    .and_then(|()| constraints::check(operation, &parts.uri, &body, kind))
+                    .and_then(|input| self.state().check_region(operation, &region, &input))
+                    .and_then(|()| effect(self, &body))
             }
         };
         let outcome = match (outcome, &fault) {
@@ -227,13 +246,14 @@ impl ConnectFake {
         };
         let status = match &fault {
             Some(fault) if fault.loses_answer() => 0,
-            Some(fault) if fault.html_page => 200,
+            Some(fault) if fault.html_page => fault.status.unwrap_or(200),
             _ => outcome.as_ref().map_or_else(|e| e.status, |_| 200),
         };
         let client_token = body.get("ClientToken").and_then(Value::as_str).map(ToOwned::to_owned);
         let entry = CallEntry {
             operation: operation.into(),
             about,
+            region,
             client_token,
             trace_parent: crate::trace_parent(&parts.headers),
             status,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::INSTANCE;
+use super::{INSTANCE, REGION, REPLICA_REGION};
 use crate::clock::VendorClock;
 
 /// Longest `pollStalenessMs`.
@@ -24,6 +24,26 @@ pub enum StopVoiceLeg {
     Gone410,
     /// 200, but the leg does not end.
     AcceptAndIgnore,
+}
+
+/// The error code for a request that breaks a rule of the service's model. AWS does not document which it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ConstraintError {
+    /// InvalidParameterException if the operation has this error in the model, else InvalidRequestException: the default.
+    Modelled,
+    /// `ValidationException`, as many other services answer it. No operation of Connect has it in the model.
+    ValidationException,
+}
+
+/// How MonitorContact and DescribeContact answer in the Region in which a contact is not. AWS does not document it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OtherRegion {
+    /// 400 InvalidActiveRegionException, as StopContact is documented to answer: the default.
+    InvalidActiveRegion,
+    /// 404 ResourceNotFoundException.
+    NotFound,
 }
 
 /// Which field of a leg holds the id of the supervised contact. AWS does not document it, so every possible field can be set.
@@ -78,6 +98,8 @@ pub struct ConnectSettings {
     pub stop_voice_leg: StopVoiceLeg,
     /// The field of a leg that names the supervised contact.
     pub link_field: LinkField,
+    /// ListAssociatedContacts has legs and the contacts that they supervise in one tree.
+    pub legs_in_tree: bool,
     /// The most supervisors on one voice call; one more gets 402 ServiceQuotaExceededException.
     pub supervisors_per_call: usize,
     /// The most voice contacts that a supervisor can monitor at a time. AWS: one.
@@ -86,6 +108,22 @@ pub struct ConnectSettings {
     pub last_party_delay_ms: u64,
     /// Verify AWS signatures. With `false`, the header must be there but any signature is accepted.
     pub verify_signatures: bool,
+    /// Reject a signature whose time is further than this from the vendor's clock, s; AWS allows 300. `None`: not checked, so that a
+    /// test can move the vendor's clock.
+    pub signature_age_s: Option<u32>,
+    /// MonitorContact refuses a supervisor whose CCP is closed with 402 ServiceQuotaExceededException, as Streams issue 816 reports.
+    /// With `false`, the leg is created and does not connect.
+    pub refuse_closed_ccp: bool,
+    /// The instance is replicated in a second Region, `us-east-1`. With `false`, a call in any Region is accepted.
+    pub replicated: bool,
+    /// The Region in which new contacts begin.
+    pub active_region: String,
+    /// The Regions in which every call answers InvalidActiveRegionException.
+    pub inactive_regions: Vec<String>,
+    /// The answer of MonitorContact and DescribeContact in the Region in which the contact is not.
+    pub other_region: OtherRegion,
+    /// The error code for a request with a missing, too long or unknown value.
+    pub constraint_error: ConstraintError,
     /// Operations that answer 403 AccessDeniedException. The default denies an operation that Sidedoor does not need, so that a
     /// test notices when it starts to use it.
     pub denied_operations: Vec<String>,
@@ -138,10 +176,18 @@ impl Default for ConnectSettings {
             connect_delay_ms: 50,
             stop_voice_leg: StopVoiceLeg::Refuse400,
             link_field: LinkField::RelatedContactId,
+            legs_in_tree: true,
             supervisors_per_call: 2,
             voice_legs_per_user: 1,
             last_party_delay_ms: 0,
             verify_signatures: true,
+            signature_age_s: None,
+            refuse_closed_ccp: false,
+            replicated: false,
+            active_region: REGION.into(),
+            inactive_regions: Vec::new(),
+            other_region: OtherRegion::InvalidActiveRegion,
+            constraint_error: ConstraintError::Modelled,
             denied_operations: vec!["ListSecurityProfiles".into()],
             attributes_off: Vec::new(),
             poll_staleness_ms: 0,
@@ -175,6 +221,9 @@ impl ConnectSettings {
             &mut self.search_lag_ms,
         ] {
             *lag = (*lag).min(MAX_LAG_MS);
+        }
+        if self.active_region != REPLICA_REGION {
+            self.active_region = REGION.into();
         }
         self.token_ttl_s = self.token_ttl_s.min(MAX_TOKEN_TTL_S);
         for granularity in [&mut self.event_granularity_ms, &mut self.describe_granularity_ms] {

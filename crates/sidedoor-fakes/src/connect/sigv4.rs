@@ -2,19 +2,30 @@
 
 use axum::http::{HeaderMap, Method, Uri};
 use hmac::{Hmac, Mac};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, civil};
 use sha2::{Digest, Sha256};
 
 use super::state::ApiError;
 use super::{ACCESS_KEY, SECRET_KEY};
 
-/// Accepts a request that is signed with [`ACCESS_KEY`]. With `verify` false, only the form of the header is checked.
+/// What a signature is checked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SignatureRules {
+    /// With `false`, only the form of the header is checked.
+    pub(super) verify: bool,
+    /// The vendor's time now, and how far the signature's time may be from it; `None`: not checked.
+    pub(super) age: Option<(Timestamp, SignedDuration)>,
+}
+
+/// Accepts a request that is signed with [`ACCESS_KEY`].
 pub(super) fn check(
     service: &str,
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
     body: &[u8],
-    verify: bool,
+    rules: SignatureRules,
 ) -> Result<(), ApiError> {
     let denied = |code: &str, message: &str| ApiError::new(403, code, message);
     let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
@@ -51,8 +62,11 @@ pub(super) fn check(
     if !signed.split(';').any(|h| h == "host") || !amz_date.starts_with(date) || signature.len() != 64 {
         return Err(incomplete());
     }
-    if !verify {
+    if !rules.verify {
         return Ok(());
+    }
+    if let Some(message) = rules.age.and_then(|(now, most)| wrong_time(amz_date, now, most)) {
+        return Err(denied("InvalidSignatureException", &message));
     }
     if *key != ACCESS_KEY {
         return Err(denied(
@@ -84,6 +98,29 @@ pub(super) fn check(
     } else {
         let message = "The request signature we calculated does not match the signature you provided.";
         Err(denied("InvalidSignatureException", message))
+    }
+}
+
+/// AWS's words for a signature whose time is too far from its own.
+fn wrong_time(amz_date: &str, now: Timestamp, most: SignedDuration) -> Option<String> {
+    const FORM: &str = "%Y%m%dT%H%M%SZ";
+    let signed = civil::DateTime::strptime(FORM, amz_date).ok()?;
+    let signed = signed.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let (oldest, newest) = (now.checked_sub(most).ok()?, now.checked_add(most).ok()?);
+    let minutes = most.as_mins();
+    let (shown, now) = (signed.strftime(FORM), now.strftime(FORM));
+    if signed < oldest {
+        let oldest = oldest.strftime(FORM);
+        Some(format!(
+            "Signature expired: {shown} is now earlier than {oldest} ({now} - {minutes} min.)"
+        ))
+    } else if signed > newest {
+        let newest = newest.strftime(FORM);
+        Some(format!(
+            "Signature not yet current: {shown} is still later than {newest} ({now} + {minutes} min.)"
+        ))
+    } else {
+        None
     }
 }
 

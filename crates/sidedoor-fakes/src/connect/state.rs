@@ -84,9 +84,15 @@ impl InstanceState {
         self.rng.f64() < share
     }
 
+    /// The ARN of the instance in its first Region.
     pub(super) fn instance_arn(&self) -> String {
+        self.arn_in(REGION)
+    }
+
+    /// The ARN of the instance in a Region.
+    pub(super) fn arn_in(&self, region: &str) -> String {
         format!(
-            "arn:aws:connect:{REGION}:{ACCOUNT}:instance/{}",
+            "arn:aws:connect:{region}:{ACCOUNT}:instance/{}",
             self.settings.instance_id
         )
     }
@@ -146,6 +152,7 @@ impl InstanceState {
         let mut contact = Contact::new(id.clone(), new.channel, "INBOUND", new.agent_id);
         contact.connected_at = Some(contact.started_at);
         contact.queue = new.queue_id;
+        contact.region.clone_from(&self.settings.active_region);
         self.contacts.insert(id.clone(), contact);
         self.emit_contact_event(&id, "INITIATED");
         self.emit_contact_event(&id, "CONNECTED_TO_AGENT");
@@ -159,8 +166,12 @@ impl InstanceState {
         let supervised = found
             .ok_or_else(|| ApiError::new(404, "ResourceNotFoundException", "Contact not found"))?
             .clone();
-        if !self.users.contains_key(user) {
+        let Some(listener) = self.users.get(user) else {
             return Err(ApiError::new(404, "ResourceNotFoundException", "User not found"));
+        };
+        if self.settings.refuse_closed_ccp && !listener.ccp_open {
+            let message = "Service quota exceeded";
+            return Err(ApiError::new(402, "ServiceQuotaExceededException", message));
         }
         if supervised.ended.is_some() {
             return Err(invalid("One or more of the input parameters are invalid"));
@@ -187,6 +198,7 @@ impl InstanceState {
         let leg = Contact {
             supervised: Some(contact.to_owned()),
             may_barge,
+            region: supervised.region.clone(),
             ..Contact::new(id.clone(), supervised.channel, "MONITOR", user.to_owned())
         };
         self.contacts.insert(id.clone(), leg);
@@ -279,6 +291,7 @@ impl InstanceState {
             initiation_method: c.initiation_method.into(),
             channel: c.channel.clone(),
             user_id: c.user.clone(),
+            region: c.region.clone(),
             supervised: c.supervised.clone(),
             previous_contact_id: c.previous.clone(),
             initial_contact_id: c.initial.clone(),

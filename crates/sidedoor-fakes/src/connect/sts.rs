@@ -26,9 +26,14 @@ async fn caller_identity(State(fake): State<ConnectFake>, request: Request) -> R
     let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
         return error(StatusCode::BAD_REQUEST, "ValidationError", "The body is too large");
     };
-    let verify = fake.state().settings.verify_signatures;
-    if let Err(e) = sigv4::check("sts", &parts.method, &parts.uri, &parts.headers, &bytes, verify) {
-        return error(StatusCode::FORBIDDEN, "InvalidClientTokenId", &e.message);
+    let rules = fake.signature_rules();
+    if let Err(e) = sigv4::check("sts", &parts.method, &parts.uri, &parts.headers, &bytes, rules) {
+        // STS's code for a signature that is too old has another name than Connect's.
+        let code = match e.code.as_str() {
+            "InvalidSignatureException" => "SignatureDoesNotMatch",
+            _ => "InvalidClientTokenId",
+        };
+        return error(StatusCode::FORBIDDEN, code, &e.message);
     }
     let supported =
         url::form_urlencoded::parse(&bytes).any(|(name, value)| name == "Action" && value == "GetCallerIdentity");

@@ -10,21 +10,17 @@ use super::state::{ApiError, InstanceState};
 use crate::clock::real_now;
 
 /// `POST /metrics/userdata/{InstanceId}`.
-pub(super) fn user_data(state: &mut InstanceState, body: &Value) -> Answer {
+pub(super) fn user_data(state: &mut InstanceState, body: &Value, region: &str) -> Answer {
     let bad = |why: &str| ApiError::new(400, "InvalidParameterException", why);
     let agents = body
         .pointer("/Filters/Agents")
         .and_then(Value::as_array)
         .cloned()
         .unwrap_or_default();
-    if agents.is_empty() || agents.len() > 100 {
-        return Err(bad("Agents must have 1 to 100 members"));
+    if agents.is_empty() {
+        return Err(bad("the fake supports only the filter Agents"));
     }
-    let most = body
-        .get("MaxResults")
-        .and_then(Value::as_u64)
-        .unwrap_or(100)
-        .clamp(1, 100);
+    let most = body.get("MaxResults").and_then(Value::as_u64).unwrap_or(100);
     let begin: usize = body
         .get("NextToken")
         .and_then(Value::as_str)
@@ -38,7 +34,7 @@ pub(super) fn user_data(state: &mut InstanceState, body: &Value) -> Answer {
     };
     let users = agents.iter().filter_map(Value::as_str);
     let users: Vec<Value> = users
-        .map(|user| user_entry(state, user, seen_at))
+        .map(|user| user_entry(state, user, seen_at, region))
         .filter(|entry| !state.settings.omit_idle_users || entry["Contacts"] != json!([]))
         .collect();
     let page: Vec<&Value> = users.iter().skip(begin).take(most).collect();
@@ -50,10 +46,11 @@ pub(super) fn user_data(state: &mut InstanceState, body: &Value) -> Answer {
 }
 
 /// One user with their contacts at the real time `seen_at`.
-fn user_entry(state: &InstanceState, user: &str, seen_at: Timestamp) -> Value {
+fn user_entry(state: &InstanceState, user: &str, seen_at: Timestamp, region: &str) -> Value {
     let listed_since = before(seen_at, state.settings.ended_lingers_ms);
     let theirs = state.contacts.values().filter(|c| c.user == user);
-    // First, because a copy of every contact that has ended long ago would cost time.
+    let theirs = theirs.filter(|c| state.is_visible(c, region));
+    // Before the copy, because a copy of every contact that has ended long ago would cost time.
     let theirs = theirs.filter(|c| c.left_at().is_none_or(|left| left > listed_since));
     let mut then: Vec<Contact> = theirs.filter_map(|c| c.as_of(seen_at)).collect();
     then.retain(|c| state.settings.list_monitor_legs || c.initiation_method != "MONITOR");

@@ -154,31 +154,31 @@ async fn search_contacts_rejects_what_the_model_does_not_allow() {
     let range = |from: i64, to: i64| json!({"Type": "DISCONNECT_TIMESTAMP", "StartTime": from, "EndTime": to});
     for (more, status, code) in [
         (json!({"InstanceId": "other"}), 404, "ResourceNotFoundException"),
-        (json!({"InstanceId": ""}), 400, "InvalidRequestException"),
-        (json!({"TimeRange": null}), 400, "InvalidRequestException"),
+        (json!({"InstanceId": ""}), 400, "InvalidParameterException"),
+        (json!({"TimeRange": null}), 400, "InvalidParameterException"),
         (
             json!({"TimeRange": {"Type": "DISCONNECT_TIMESTAMP"}}),
             400,
-            "InvalidRequestException",
+            "InvalidParameterException",
         ),
         (json!({"TimeRange": range(2, 1)}), 400, "InvalidParameterException"),
-        (json!({"MaxResults": 101}), 400, "InvalidRequestException"),
-        (json!({"MaxResults": 0}), 400, "InvalidRequestException"),
+        (json!({"MaxResults": 101}), 400, "InvalidParameterException"),
+        (json!({"MaxResults": 0}), 400, "InvalidParameterException"),
         (json!({"NextToken": "unknown"}), 400, "InvalidParameterException"),
         (
             json!({"SearchCriteria": {"AgentIds": many}}),
             400,
-            "InvalidRequestException",
+            "InvalidParameterException",
         ),
         (
             json!({"SearchCriteria": {"Channels": ["FAX"]}}),
             400,
-            "InvalidRequestException",
+            "InvalidParameterException",
         ),
         (
             json!({"SearchCriteria": {"InitiationMethods": ["BY_HAND"]}}),
             400,
-            "InvalidRequestException",
+            "InvalidParameterException",
         ),
         (
             json!({"SearchCriteria": {"ContactAnalysis": {}}}),
@@ -188,12 +188,12 @@ async fn search_contacts_rejects_what_the_model_does_not_allow() {
         (
             json!({"Sort": {"FieldName": "CHANNEL"}}),
             400,
-            "InvalidRequestException",
+            "InvalidParameterException",
         ),
         (
             json!({"Sort": {"FieldName": "NAME", "Order": "ASCENDING"}}),
             400,
-            "InvalidRequestException",
+            "InvalidParameterException",
         ),
     ] {
         let body = request("DISCONNECT_TIMESTAMP", more.clone());
