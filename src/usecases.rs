@@ -36,7 +36,7 @@
 //! | | [`salesforce_sync::compare`] | departures are compared with the org's own records |
 //! | [`identity`] | [`identity::supervisors`] | a supervisor is resolved from an id or a user name |
 //! | | [`identity::token_binding`] | the supervisor of a token is resolved |
-//! | | [`identity::names`] | the names of the people and the queue are learnt |
+//! | | [`identity::names`] | the names of the people and the queue are looked up |
 //! | [`reports`] | [`reports::supervisions`] | supervisions are read and counted |
 //! | | [`reports::timeline`] | the history of one supervision |
 //! | | [`reports::audit`] | the audit is read, and unfinished entries are closed |

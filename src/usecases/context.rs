@@ -239,9 +239,10 @@ impl UseCaseContext {
         self.deps.crm.is_some() && self.settings.salesforce_users.is_some()
     }
 
-    /// Writes the names that are known into a supervision.
+    /// Writes the names that are known into a supervision whose record is about to be sent with them.
     pub(crate) fn fill_in_names(&self, s: &mut Supervision) {
         s.learn_names(&self.signals.names.at(self.now()));
+        s.names.unsent = false;
         let missing = s.missing_names();
         s.names.is_complete = missing.usernames.is_empty()
             && missing.queue.is_none()

@@ -40,7 +40,7 @@ pub(crate) struct Signals {
     pub(crate) keys_in_flight: InFlight<(String, String)>,
     /// When claims of each credential were refuted in the last hour.
     pub(super) refuted_claims: Mutex<BTreeMap<String, Vec<Timestamp>>>,
-    /// The names that were learnt.
+    /// The names that are known.
     pub(crate) names: NameCache,
     /// Supervisions whose names may have to be looked up.
     pub(crate) unnamed: Unnamed,

@@ -19,6 +19,8 @@ pub(super) struct NamesDocument {
     #[serde(default, skip_serializing_if = "super::is_false")]
     agent_asked: bool,
     #[serde(default, skip_serializing_if = "super::is_false")]
+    unsent: bool,
+    #[serde(default, skip_serializing_if = "super::is_false")]
     is_complete: bool,
 }
 
@@ -31,6 +33,7 @@ impl Default for NamesDocument {
             queue: None,
             supervisor_asked: false,
             agent_asked: false,
+            unsent: false,
             is_complete: true,
         }
     }
@@ -51,6 +54,7 @@ impl From<Names> for NamesDocument {
             queue: from.queue,
             supervisor_asked: from.supervisor_asked,
             agent_asked: from.agent_asked,
+            unsent: from.unsent,
             is_complete: from.is_complete,
         }
     }
@@ -65,6 +69,7 @@ impl From<NamesDocument> for Names {
             queue: from.queue,
             supervisor_asked: from.supervisor_asked,
             agent_asked: from.agent_asked,
+            unsent: from.unsent,
             is_complete: from.is_complete,
         }
     }

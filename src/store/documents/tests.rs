@@ -67,6 +67,7 @@ fn full() -> Supervision {
         queue: Some("Claims".into()),
         supervisor_asked: true,
         agent_asked: true,
+        unsent: true,
         is_complete: true,
     };
     s.mode = Mode::Barge;

@@ -1,4 +1,4 @@
-//! The names that were learnt, and of what there is none. Bounded.
+//! The names that are known, and what has none. Bounded.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sidedoor_domain::supervision::KnownNames;
 use crate::usecases::expiring_cache::ExpiringCache;
 
 /// How long a name is remembered.
-const KNOWN_FOR: Duration = Duration::from_hours(24);
+const KNOWN_FOR: Duration = Duration::from_hours(7 * 24);
 /// How long a user that Connect does not know is not looked up again for a carrier.
 const STRANGER_FOR: Duration = Duration::from_secs(30);
 /// The most entries of each cache.
@@ -45,7 +45,7 @@ where
     }
 }
 
-/// The names that were learnt.
+/// The names that are known.
 pub(crate) struct NameCache {
     pub(super) usernames: Remembered<(InstanceName, UserId), String>,
     /// Users that Connect does not know. Soon asked about again, because they may have been created.

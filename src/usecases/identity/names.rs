@@ -14,8 +14,8 @@ use futures::future::join_all;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::crm::NAMES_A_QUESTION;
 use sidedoor_domain::ports::store::RecordState;
-use sidedoor_domain::ports::{Endpoint, Operation, Priority, Transaction, VendorError};
-use sidedoor_domain::supervision::{MissingNames, Names, Supervision};
+use sidedoor_domain::ports::{Endpoint, Operation, Priority, Transaction, VendorError, VendorErrorCode};
+use sidedoor_domain::supervision::{MissingNames, Supervision};
 
 use crate::usecases::UserKeys;
 use crate::usecases::context::UseCaseContext;
@@ -45,15 +45,23 @@ impl NameService {
 
     /// Learns names until the process stops.
     pub async fn learn_until_stopped(self) {
+        tokio::select! {
+            biased;
+            () = self.ctx.deps.stopping.cancelled() => {}
+            // A look-up may wait long for the rate budget.
+            () = self.learn_forever() => {}
+        }
+    }
+
+    async fn learn_forever(&self) {
         loop {
             let pause = tokio::time::sleep(self.ctx.settings.intervals.names_again);
             tokio::pin!(pause);
             loop {
                 tokio::select! {
                     biased;
-                    () = self.ctx.deps.stopping.cancelled() => return,
-                    () = self.ctx.signals.unnamed.changed() => {}
                     () = &mut pause => break,
+                    () = self.ctx.signals.unnamed.changed() => {}
                 }
                 tokio::time::sleep(GATHER).await;
                 let new = self.ctx.signals.unnamed.take();
@@ -137,7 +145,7 @@ impl NameService {
             self.ask_salesforce(&people.collect::<Vec<_>>()).await;
         }
         for s in &supervisions {
-            self.store_names(s.id).await?;
+            self.store_names(s.id, again).await?;
         }
         Ok(())
     }
@@ -154,17 +162,15 @@ impl NameService {
         queues.retain(|key| self.names().queues.is_to_be_asked(key, now));
         for key in users {
             let answer = self.ctx.telephony().username_of(&key.0, &key.1).await;
-            let answer = answer.unwrap_or_else(|e| not_answered(&e));
-            self.names()
-                .usernames
-                .insert(key, answer.filter(|name| !name.is_empty()), self.ctx.now());
+            if let Some(answer) = settled(answer) {
+                self.names().usernames.insert(key, answer, self.ctx.now());
+            }
         }
         for key in queues {
             let answer = self.ctx.telephony().queue_name(&key.0, &key.1).await;
-            let answer = answer.unwrap_or_else(|e| not_answered(&e));
-            self.names()
-                .queues
-                .insert(key, answer.filter(|name| !name.is_empty()), self.ctx.now());
+            if let Some(answer) = settled(answer) {
+                self.names().queues.insert(key, answer, self.ctx.now());
+            }
         }
     }
 
@@ -261,7 +267,7 @@ impl NameService {
         about
     }
 
-    /// Stores what was learnt for records that are sent. A crash before this costs another question, and no name.
+    /// Stores what was found for records that are sent. A crash before this costs another question, and no name.
     pub(crate) fn note_asked(&self, about: Vec<(SupervisionId, Vec<Person>)>) {
         let this = self.clone();
         self.ctx.spawn(async move {
@@ -283,25 +289,30 @@ impl NameService {
         });
     }
 
-    /// Writes what is known into a supervision, and sends its record again if that changes it.
-    async fn store_names(&self, id: SupervisionId) -> Result<(), UseCaseError> {
+    /// Writes what is known into a supervision. A version of its record that waits takes the names along. A record that is written already
+    /// gets them with its next version, or when all supervisions are looked at `again`, so that one call completes many records. A dead
+    /// letter is not tried again for a name.
+    async fn store_names(&self, id: SupervisionId, again: bool) -> Result<(), UseCaseError> {
         let Some(stored) = self.ctx.store().supervision(id).await? else {
             return Ok(());
         };
-        // A version that waits already is not delayed.
-        let waits = stored.record_sync.filter(|sync| sync.state == RecordState::Pending);
-        let soon = self.ctx.now() + self.ctx.settings.intervals.join_row;
-        let due_at = waits.map_or(soon, |sync| sync.due_at.min(soon));
+        let now = self.ctx.now();
+        let due_at = match stored.record_sync.map(|sync| (sync.state, sync.due_at)) {
+            Some((RecordState::Pending, due_at)) => Some(due_at),
+            Some((RecordState::Written, _)) if again => Some(now),
+            _ => None,
+        };
         let committed = self.ctx.update(id, |s| {
             let before = s.clone();
-            self.ctx.fill_in_names(s);
-            let learnt = Names {
-                is_complete: before.names.is_complete,
-                ..s.names.clone()
-            } != before.names
-                || s.supervisor != before.supervisor;
-            (*s != before).then(|| Transaction {
-                deliver_at: learnt.then_some(due_at),
+            s.learn_names(&self.names().at(now));
+            let is_news = *s != before || s.names.unsent;
+            let deliver_at = due_at.filter(|_| is_news);
+            s.names.unsent = is_news && deliver_at.is_none();
+            if !is_news {
+                self.ctx.fill_in_names(s);
+            }
+            (*s != before || deliver_at.is_some()).then(|| Transaction {
+                deliver_at,
                 rides_along: true,
                 ..Transaction::default()
             })
@@ -313,8 +324,15 @@ impl NameService {
     }
 }
 
-/// Notes a failed look-up. It counts as "none", so that a permission that is missing does not cause a call for each supervision.
-fn not_answered<T>(e: &VendorError) -> Option<T> {
-    tracing::warn!(operation = %e.operation, code = %e.code, "could not look up a name; retrying later: {}", e.message);
-    None
+/// What to remember of a look-up; `None` if no call was made. A failed one counts as "no name" for a while, so that a permission that is
+/// missing does not cause a call for each supervision.
+fn settled(answer: Result<Option<String>, VendorError>) -> Option<Option<String>> {
+    match answer {
+        Ok(name) => Some(name.filter(|name| !name.is_empty())),
+        Err(e) if e.code == VendorErrorCode::BudgetLimitReached => None,
+        Err(e) => {
+            tracing::warn!(operation = %e.operation, code = %e.code, "could not look up a name; retrying later: {}", e.for_operators());
+            Some(None)
+        }
+    }
 }

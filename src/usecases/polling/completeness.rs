@@ -70,7 +70,7 @@ impl PollingService {
             let found = match asked {
                 Ok(found) => found,
                 Err(e) => {
-                    tracing::warn!(%instance, code = %e.code, "could not check {instance} for missed legs; trying again at the next check: {}", e.message);
+                    tracing::warn!(%instance, code = %e.code, "could not check {instance} for missed legs; trying again at the next check: {}", e.for_operators());
                     return Ok(());
                 }
             };

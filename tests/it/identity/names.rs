@@ -215,3 +215,26 @@ async fn users_are_not_looked_up_if_that_is_off() {
     assert_eq!(app.salesforce().asked("User"), 0);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn refused_look_up_delays_no_record_and_is_not_repeated() {
+    let app = TestApp::build()
+        .set("SALESFORCE__FIND_VOICE_CALLS", "false")
+        .set("SALESFORCE__COMPARE_PARTICIPANTS", "false")
+        .start()
+        .await;
+    app.salesforce()
+        .fault(Fault::error("query", 400, "INVALID_FIELD").times(100));
+    for n in 0..5 {
+        let user = format!("supervisor-{n}");
+        app.connect().set_ccp_open(&user, true);
+        let leg = app.connect().begin_leg_by_hand(&queued(&app), &user).expect("a leg");
+        until_record(&app, &leg, "the user name", |r| {
+            has(r, "Supervisor_Username__c", format!("{user}@example"))
+        })
+        .await;
+    }
+    assert_eq!(app.salesforce().faults()[0].times, 99, "one question was refused");
+    app.salesforce().clear_faults();
+    app.finish().await;
+}

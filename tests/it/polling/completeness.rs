@@ -11,7 +11,7 @@ use crate::support::app::{READER, TestApp, TestAppBuilder};
 use crate::support::sql;
 use crate::support::supervision_steps::fast_intervals;
 
-/// A service that hears of nothing: no event is delivered, and nobody has listened before, so that no poll asks about them.
+/// A service without news: no event is delivered, and no supervisor has listened before, so that no poll asks about them.
 fn deaf() -> TestAppBuilder {
     TestApp::build()
         .fakes(|f| f.events.loss = 1.0)

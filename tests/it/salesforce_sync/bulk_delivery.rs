@@ -106,7 +106,8 @@ async fn bulk_delivery_of_thousand_departures_takes_ten_calls() {
     all_settled(&app).await;
     // The first calls describe the object; a search for VoiceCalls may happen at the same time.
     let asked = app.salesforce().asked("User") - asked_before;
-    assert!(asked <= 2, "who the agent is, is asked for once: {asked} questions");
+    // Supervisors whose user names became known after their join was recorded are asked about now, a hundred at a time.
+    assert!(asked <= 10, "{asked} questions about 1,000 supervisors");
     let calls = app.salesforce().api_calls() - before - u64::try_from(asked).expect("few");
     assert!(calls <= 10 + 2, "{calls} calls");
     let rows = app.salesforce().rows("VoiceCallParticipant__c");

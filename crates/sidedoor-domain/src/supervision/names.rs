@@ -3,7 +3,7 @@
 use super::{State, Supervision};
 use crate::ids::{InstanceName, UserId};
 
-/// The names that are learnt beside the supervision. Those of the supervisor stand in [`Supervisor`](super::Supervisor).
+/// The names of the agent and the queue. Those of the supervisor are in [`Supervisor`](super::Supervisor).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
     /// The agent's Connect user name.
@@ -18,7 +18,9 @@ pub struct Names {
     pub supervisor_asked: bool,
     /// The same for the agent.
     pub agent_asked: bool,
-    /// Whether everything that can be learnt is known, so that nothing is looked up any more.
+    /// Whether names became known after the record's newest version, so that the record lacks them.
+    pub unsent: bool,
+    /// Whether everything that can be looked up is known and sent, so that nothing is looked up any more.
     pub is_complete: bool,
 }
 
@@ -124,7 +126,7 @@ impl Supervision {
         missing
     }
 
-    /// Takes over what is known. What is set already stays, because the request gave it.
+    /// Sets the names that are known. A name that is set stays, because the request gave it.
     pub fn learn_names(&mut self, known: &dyn KnownNames) {
         let username = |id: &Option<UserId>| id.as_ref().and_then(|id| known.username(&self.instance, id));
         let supervisor = self.supervisor.username.take();
