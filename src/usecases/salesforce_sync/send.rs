@@ -53,7 +53,9 @@ impl SalesforceSyncService {
             self.voice_calls_of_records(crm, &wanting),
             names.ask_for_records(&supervisions)
         );
-        for outgoing in batch.iter_mut().filter(|o| o.stored.supervision.lacks_names()) {
+        // Only these are stored, too. The others would differ from what the store has.
+        let is_asked = |o: &&mut OutgoingRecord| asked.iter().any(|(id, _)| *id == o.stored.supervision.id);
+        for outgoing in batch.iter_mut().filter(is_asked) {
             self.ctx.fill_in_names(&mut outgoing.stored.supervision);
             outgoing.record.name_people(&outgoing.stored.supervision);
         }
