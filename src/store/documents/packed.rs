@@ -7,9 +7,10 @@ use std::cell::RefCell;
 
 use zstd::bulk::{Compressor, Decompressor};
 
-/// The dictionary that this build writes with, and its number.
-const DICTIONARY: &[u8] = include_bytes!("dictionary-1.txt");
-const NUMBER: u8 = 1;
+/// All dictionaries. The number of the first is 1, and this build writes with the last.
+const DICTIONARIES: [&[u8]; 2] = [include_bytes!("dictionary-1.txt"), include_bytes!("dictionary-2.txt")];
+const NEWEST: usize = DICTIONARIES.len() - 1;
+const NUMBER_OF_NEWEST: u8 = 2;
 /// Zstandard's own default level.
 const LEVEL: i32 = 3;
 /// No text in the store is longer. A longer one is damaged, and must not fill the memory.
@@ -17,7 +18,8 @@ const LONGEST: usize = 4 << 20;
 
 thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
-    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSORS: RefCell<[Option<Decompressor<'static>>; DICTIONARIES.len()]> =
+        const { RefCell::new([const { None }; DICTIONARIES.len()]) };
 }
 
 /// The text in few bytes.
@@ -28,9 +30,9 @@ pub(crate) fn pack(text: &str) -> std::io::Result<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|kept| {
         let compressor = match kept {
             Some(compressor) => compressor,
-            None => kept.insert(Compressor::with_dictionary(LEVEL, DICTIONARY)?),
+            None => kept.insert(Compressor::with_dictionary(LEVEL, DICTIONARIES[NEWEST])?),
         };
-        let mut packed = vec![NUMBER];
+        let mut packed = vec![NUMBER_OF_NEWEST];
         packed.append(&mut compressor.compress(text.as_bytes())?);
         Ok(packed)
     })
@@ -44,15 +46,14 @@ pub(crate) fn unpack(packed: &[u8]) -> std::io::Result<String> {
     let (number, frame) = packed
         .split_first()
         .ok_or_else(|| std::io::Error::other("nothing is packed"))?;
-    if *number != NUMBER {
-        return Err(std::io::Error::other(format!(
-            "dictionary {number} is of a later version of Sidedoor"
-        )));
-    }
-    DECOMPRESSOR.with_borrow_mut(|kept| {
-        let decompressor = match kept {
+    let place = usize::from(*number).checked_sub(1);
+    let place = place.filter(|place| *place < DICTIONARIES.len());
+    let place =
+        place.ok_or_else(|| std::io::Error::other(format!("dictionary {number} is of a later version of Sidedoor")))?;
+    DECOMPRESSORS.with_borrow_mut(|kept| {
+        let decompressor = match &mut kept[place] {
             Some(decompressor) => decompressor,
-            None => kept.insert(Decompressor::with_dictionary(DICTIONARY)?),
+            none => none.insert(Decompressor::with_dictionary(DICTIONARIES[place])?),
         };
         let bytes = decompressor.decompress(frame, LONGEST)?;
         String::from_utf8(bytes).map_err(std::io::Error::other)
@@ -77,17 +78,20 @@ mod tests {
         assert_eq!(unpack(&pack("").expect("packed")).expect("readable"), "");
     }
 
-    /// Bytes that the first version packed. They must be readable for ever. With `SIDEDOOR_MAKE` set, a missing file is written.
+    /// Bytes that were packed with each dictionary. They must be readable for ever. With `SIDEDOOR_MAKE` set, a missing file of the newest
+    /// is written.
     #[test]
-    fn packed_text_of_the_first_version_is_readable() {
-        let (path, text) = (
-            "src/store/documents/golden/packed-1.bin",
-            r#"{"state":"LEFT","leg":"a leg"}"#,
-        );
-        if std::env::var_os("SIDEDOOR_MAKE").is_some() && !std::path::Path::new(path).exists() {
-            std::fs::write(path, pack(text).expect("packed")).expect("written");
+    fn packed_text_of_every_dictionary_is_readable() {
+        let text = r#"{"state":"LEFT","leg":"a leg"}"#;
+        for number in 1..=DICTIONARIES.len() {
+            let path = format!("src/store/documents/golden/packed-{number}.bin");
+            if std::env::var_os("SIDEDOOR_MAKE").is_some() && !std::path::Path::new(&path).exists() {
+                std::fs::write(&path, pack(text).expect("packed")).expect("written");
+            }
+            let packed = std::fs::read(path).expect("there");
+            assert_eq!(usize::from(packed[0]), number);
+            assert_eq!(unpack(&packed).expect("readable"), text);
         }
-        assert_eq!(unpack(&std::fs::read(path).expect("there")).expect("readable"), text);
     }
 
     #[test]
