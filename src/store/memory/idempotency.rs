@@ -55,6 +55,7 @@ impl Keys {
         };
         if let KeyWrite::Answer(_, status, body) = write {
             row.record.answer = Some((*status, body.clone()));
+            row.record.taken_by.clear();
         } else {
             self.0.remove(&place);
         }

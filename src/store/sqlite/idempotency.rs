@@ -52,7 +52,8 @@ pub(super) fn write(db: &Connection, incarnation: &str, write: &KeyWrite) -> Ans
         ),
         KeyWrite::Answer(key, status, body) => run(
             db,
-            "UPDATE idempotency_keys SET status = ?, packed = ? WHERE caller = ? AND key = ? AND claim = ? AND status IS NULL",
+            // Who has taken the key matters only until it is answered.
+            "UPDATE idempotency_keys SET status = ?, packed = ?, claim = NULL, taken_by = '' WHERE caller = ? AND key = ? AND claim = ? AND status IS NULL",
             params![
                 status,
                 documents::packed::pack(body).map_err(|e| unreadable(&e))?,

@@ -41,7 +41,7 @@ pub struct KeyRecord {
     pub fingerprint: String,
     /// The supervision which that request is about, if any.
     pub supervision: Option<SupervisionId>,
-    /// The process that took it. If that process crashed, it never stores a response.
+    /// The process that took it; empty once a response is stored. If that process crashed, it never stores one.
     pub taken_by: String,
     /// The stored response: HTTP status and body.
     pub answer: Option<(u16, String)>,
