@@ -20,6 +20,7 @@ FAKED = [
             "DescribeContact",
             "DescribeInstance",
             "DescribeInstanceAttribute",
+            "DescribeQueue",
             "DescribeUser",
             "GetCurrentUserData",
             "ListAssociatedContacts",
