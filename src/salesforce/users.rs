@@ -25,21 +25,26 @@ impl Salesforce {
         }
         let field = self.connect_username_field();
         let soql = format!("SELECT {field} FROM User WHERE Id = '{user}' AND IsActive = true");
-        let path = format!("query?q={}", utf8_percent_encode(&soql, NON_ALPHANUMERIC));
-        let (status, text) = self.send(&Method::GET, &path, None).await?;
-        if status != StatusCode::OK {
-            return Err(answered(status, &text, LookupFields::default()));
-        }
-        let found: Value = read(&text)?;
-        let records = found
-            .get("records")
-            .and_then(Value::as_array)
-            .ok_or_else(|| unreadable(&text))?;
+        let records = self.records_of(&soql).await?;
         let name = records.first().and_then(|user| user.get(field)?.as_str());
         let usable = |name: &&str| {
             !name.is_empty() && name.chars().count() <= MAX_USERNAME && !name.chars().any(char::is_control)
         };
         Ok(name.map(str::trim).filter(usable).map(ToOwned::to_owned))
+    }
+
+    /// The records that a query finds.
+    async fn records_of(&self, soql: &str) -> Result<Vec<Value>, CrmError> {
+        let path = format!("query?q={}", utf8_percent_encode(soql, NON_ALPHANUMERIC));
+        let (status, text) = self.send(&Method::GET, &path, None).await?;
+        if status != StatusCode::OK {
+            return Err(answered(status, &text, LookupFields::default()));
+        }
+        let mut found: Value = read(&text)?;
+        match found.get_mut("records").map(Value::take) {
+            Some(Value::Array(records)) => Ok(records),
+            _ => Err(unreadable(&text)),
+        }
     }
 
     /// The active users with these Connect user names, by name in lower case.
@@ -65,18 +70,9 @@ impl Salesforce {
                 ("UserId", "ExternalId", of)
             }
         };
-        let path = format!("query?q={}", utf8_percent_encode(&soql, NON_ALPHANUMERIC));
-        let (status, text) = self.send(&Method::GET, &path, None).await?;
-        if status != StatusCode::OK {
-            return Err(answered(status, &text, LookupFields::default()));
-        }
-        let found: Value = read(&text)?;
-        let records = found
-            .get("records")
-            .and_then(Value::as_array)
-            .ok_or_else(|| unreadable(&text))?;
+        let records = self.records_of(&soql).await?;
         let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for record in records {
+        for record in &records {
             let text = |field: &str| record.get(field).and_then(Value::as_str);
             if let (Some(name), Some(user)) = (text(name), text(user)) {
                 let users = by_name.entry(name.to_lowercase()).or_default();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
-use sidedoor_domain::ports::crm::NAMES_A_QUESTION;
+use sidedoor_domain::ports::crm::{NAME_BYTES_A_QUESTION, NAMES_A_QUESTION};
 use sidedoor_domain::ports::store::RecordState;
 use sidedoor_domain::ports::{Endpoint, Operation, Priority, Transaction, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::{MissingNames, Supervision};
@@ -189,11 +189,11 @@ impl NameService {
         }
         asked.retain(|key, _| cache.salesforce_users.is_to_be_asked(key, now));
         let asked: Vec<String> = asked.into_values().collect();
-        for names in asked.chunks(NAMES_A_QUESTION) {
+        for names in questions(asked) {
             if cache.salesforce_refused.contains(&(), now) {
                 return false;
             }
-            let found = match crm.users_named(names).await {
+            let found = match crm.users_named(&names).await {
                 Ok(found) => found,
                 Err(e) => {
                     cache.salesforce_refused.insert((), (), self.ctx.now());
@@ -334,5 +334,40 @@ fn settled(answer: Result<Option<String>, VendorError>) -> Option<Option<String>
             tracing::warn!(operation = %e.operation, code = %e.code, "could not look up a name; retrying later: {}", e.for_operators());
             Some(None)
         }
+    }
+}
+
+/// Names in parts that one question may have.
+fn questions(names: Vec<String>) -> Vec<Vec<String>> {
+    let mut questions: Vec<Vec<String>> = Vec::new();
+    let mut bytes = 0;
+    for name in names {
+        let fits = |last: &Vec<String>| last.len() < NAMES_A_QUESTION && bytes + name.len() <= NAME_BYTES_A_QUESTION;
+        if !questions.last().is_some_and(fits) {
+            questions.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += name.len();
+        if let Some(last) = questions.last_mut() {
+            last.push(name);
+        }
+    }
+    questions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn question_is_bounded_by_names_and_by_bytes() {
+        let sizes = |name: &str, count: usize| -> Vec<usize> {
+            let all = questions(vec![name.to_owned(); count]);
+            all.iter().map(Vec::len).collect()
+        };
+        assert_eq!(sizes("ann@example", 0), Vec::<usize>::new());
+        assert_eq!(sizes("ann@example", 250), [100, 100, 50]);
+        assert_eq!(sizes(&"é".repeat(100), 45), [20, 20, 5]);
+        assert_eq!(sizes(&"x".repeat(5000), 2), [1, 1]);
     }
 }

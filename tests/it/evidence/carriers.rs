@@ -105,7 +105,7 @@ async fn carrier_leg_needs_supervisor_known_to_connect() {
         );
     }
     assert_eq!(app.connect().calls("DescribeUser"), 1, "the answer is remembered");
-    // While Connect cannot be asked, nothing is stored and the carrier is told to retry.
+    // While Connect cannot be asked, nothing is stored and the carrier is asked to retry.
     app.connect()
         .fault(Fault::error("DescribeUser", 500, "InternalServiceException"));
     let down = partner(&app, &own("leg-1", "CONNECTED", "supervisor-1")).await;

@@ -282,7 +282,7 @@ async fn event_id_taken_by_a_carrier_does_not_suppress_connects() {
     app.finish().await;
 }
 
-/// The rate budget is the one that AWS grants, so the invented legs could use all of it. They stay due, so the test does not wait
+/// The rate budget is that of AWS, so the invented legs could use all of it. They stay due, so the test does not wait
 /// for them.
 #[tokio::test]
 async fn invented_legs_in_agent_events_do_not_delay_a_check() {

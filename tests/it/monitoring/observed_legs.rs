@@ -98,7 +98,7 @@ async fn observed_leg_is_found_by_every_contact_link() {
     }
 }
 
-/// After a transfer the tree has two customer's contacts; the leg listens to the one that goes on.
+/// After a transfer the tree has two customer's contacts; the leg listens to the later contact.
 #[tokio::test]
 async fn observed_leg_without_a_link_is_on_the_contact_that_goes_on() {
     let app = TestApp::build()

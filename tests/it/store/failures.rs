@@ -125,11 +125,7 @@ async fn failing_disk_loses_no_leg_and_no_key() {
         let fault = service.ready().await;
         // The leg comes meanwhile.
         tokio::time::sleep(Duration::from_secs(3)).await;
-        assert_eq!(
-            service.ready().await.0,
-            503,
-            "nothing but a write tells that it still fails"
-        );
+        assert_eq!(service.ready().await.0, 503, "only a write shows that it still fails");
         service.limit_files("unlimited");
         (refused, again, fault)
     });

@@ -173,8 +173,10 @@ pub const EVENTS_A_CALL: usize = 25;
 /// The most VoiceCalls in one query for their supervisors.
 pub const CALLS_A_QUESTION: usize = 100;
 
-/// The most user names in one query for users. With the longest names the URL stays within Salesforce's limit of 16 KiB.
+/// The most user names in one query for users.
 pub const NAMES_A_QUESTION: usize = 100;
+/// The most bytes of these names together. Each byte may become three in the URL, which stays within Salesforce's limit of 16 KiB.
+pub const NAME_BYTES_A_QUESTION: usize = 4000;
 
 /// A supervisor's presence on a call in the CRM's own records (ConversationParticipant with the role Supervisor).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,8 +212,8 @@ pub trait Crm: Send + Sync {
     /// The CRM's.
     async fn connect_username(&self, user: &str) -> Result<Option<String>, CrmError>;
 
-    /// The active users of the CRM that have these Connect user names, at most [`NAMES_A_QUESTION`], by name in lower case. A name may have
-    /// none or several.
+    /// The active users of the CRM that have these Connect user names, by name in lower case. A name may have none or several. At most
+    /// [`NAMES_A_QUESTION`] names of [`NAME_BYTES_A_QUESTION`] together.
     ///
     /// # Errors
     /// The CRM's.
