@@ -7,6 +7,7 @@
 //! | [`contact`] | the wire shape of DescribeContact, as a `ContactSeen` |
 //! | [`errors`] | a stable code and a retry verdict for every error |
 //! | [`error_texts`] | what callers and operators read about an error |
+//! | [`users`] | GetCurrentUserData and SearchUsers, page by page |
 //! | [`budget`] | the rate budget: disconnects before joins before polls |
 //! | [`dates`] | the `Date` header of every answer |
 //! | [`describe`] | the read-only questions of `sidedoor check` |
@@ -23,6 +24,7 @@ mod describe;
 mod error_texts;
 mod errors;
 mod search;
+mod users;
 
 pub(crate) use self::client::AmazonConnect;
 pub(crate) use self::describe::{Attribute, Identity, InstanceSeen, LegDescription};

@@ -23,6 +23,8 @@
 //! | | [`evidence::adopt_leg`] | an unknown MONITOR leg becomes a supervision |
 //! | [`polling`] | [`polling::dispatch`] | what is due is started |
 //! | | [`polling::idle_round`] | idle supervisions are polled a hundred at a time |
+//! | [`board`] | [`board::agents`] | the agents, their live contacts, and who supervises each |
+//! | | [`board::follow`] | the same as a stream of changes |
 //! | [`clocks`] | [`clocks::calibrate`] | the vendors' clocks are learned |
 //! | | [`clocks::recalibrate`] | departures are estimated again when a clock is known better |
 //! | | [`clocks::vendors`] | clocks are reported and probed on request |
@@ -52,6 +54,7 @@
 //! [`sidedoor_domain::ports::CommitOutcome::Stale`] and the use case reads again. So several use cases may work on one
 //! supervision, and none holds a lock while it calls a vendor.
 
+pub mod board;
 pub mod clocks;
 mod context;
 pub mod directives;
@@ -75,6 +78,7 @@ mod signals;
 
 use std::sync::Arc;
 
+use board::BoardService;
 use clocks::{ClockService, DepartureRecalibrator};
 use context::UseCaseContext;
 pub use context::{RequestContext, UseCaseDependencies};
@@ -123,6 +127,8 @@ pub struct UseCases {
     pub idempotency: IdempotencyService,
     /// Reads supervisions, timelines, the audit and counts.
     pub reports: Arc<ReportService>,
+    /// Shows the agents, their contacts, and who supervises these.
+    pub board: BoardService,
 }
 
 impl UseCases {
@@ -154,8 +160,10 @@ impl UseCases {
             evidence.clone(),
             leaving.clone(),
             monitoring.clone(),
+            names.clone(),
             reports.clone(),
         );
+        let board = BoardService::new(ctx.clone());
         Self {
             ctx,
             monitoring,
@@ -171,6 +179,7 @@ impl UseCases {
             names,
             idempotency,
             reports,
+            board,
         }
     }
 

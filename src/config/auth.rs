@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use sidedoor_domain::audit::SELF;
-use sidedoor_domain::authority::{Caller, EventInstances, EventSource, Scope};
+use sidedoor_domain::authority::{BoardLimits, Caller, EventInstances, EventSource, Scope};
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::supervision::AMAZON_CONNECT;
 
@@ -140,6 +140,29 @@ fn read_event_instances(r: &mut Reader, setting: &str) -> Option<EventInstances>
     Some(EventInstances::Listed(names.collect()))
 }
 
+/// Reads what a credential with these scopes shows on the board.
+pub(super) fn read_board_limits(r: &mut Reader, at: &impl Fn(&str) -> String, scopes: &[Scope]) -> BoardLimits {
+    let (queues, groups) = (at("board_queues"), at("board_hierarchy_groups"));
+    if !scopes.contains(&Scope::Board) {
+        for setting in [queues, groups] {
+            // With invalid scopes it is not known what the credential is for.
+            if r.has(&setting) && !scopes.is_empty() {
+                r.problem(
+                    &setting,
+                    "allowed only with the scope board",
+                    "remove it, or add the scope board",
+                );
+            }
+            r.pass_over(&setting);
+        }
+        return BoardLimits::default();
+    }
+    BoardLimits {
+        queues: r.list(&queues).into_iter().collect(),
+        hierarchy_groups: r.list(&groups).into_iter().collect(),
+    }
+}
+
 fn hashes(key: &ApiKey) -> impl Iterator<Item = [u8; 32]> + use<> {
     [Some(key.sha256), key.previous_sha256].into_iter().flatten()
 }
@@ -174,10 +197,14 @@ fn read_api_key(r: &mut Reader, index: usize) -> Option<ApiKey> {
         r.problem(&at("supervisor"), problem, remedy);
     }
     let event_source = read_event_source(r, &at, &scopes);
+    let board = read_board_limits(r, &at, &scopes);
     Some(ApiKey {
         sha256: sha256?,
         previous_sha256,
-        caller: Caller::new(name?, scopes).naming(supervisor).delivering(event_source),
+        caller: Caller::new(name?, scopes)
+            .naming(supervisor)
+            .delivering(event_source)
+            .seeing(board),
     })
 }
 

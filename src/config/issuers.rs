@@ -53,9 +53,10 @@ pub(super) fn read(r: &mut Reader, index: usize) -> Option<IssuerSettings> {
         auth::read_scopes(r, &at("scopes"))
     } else {
         r.pass_over(&at("scopes"));
-        vec![Scope::Supervise]
+        vec![Scope::Supervise, Scope::Board, Scope::Presence]
     };
     let event_source = auth::read_event_source(r, &at, &scopes);
+    let board = auth::read_board_limits(r, &at, &scopes);
     let algorithms = read_algorithms(r, &at("algorithms"));
     let leeway = r.seconds(&at("leeway_s"), 30, 0, 300);
     Some(IssuerSettings {
@@ -67,6 +68,7 @@ pub(super) fn read(r: &mut Reader, index: usize) -> Option<IssuerSettings> {
         instance,
         scopes,
         event_source,
+        board,
         algorithms,
         leeway,
     })

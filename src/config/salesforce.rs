@@ -130,6 +130,7 @@ fields! {
     channel = "Channel__c", TEXT, "VOICE, CHAT or TASK.";
     queue = "Queue__c", TEXT, "The contact's queue.";
     mode = "Mode__c", TEXT, "SILENT or BARGE.";
+    request_reason = "Request_Reason__c", TEXT, "Why the supervisor listened.";
     rejoin = "Rejoin__c", CHECKBOX, "Whether this supervisor had listened to this contact before.";
     joined_at = "Joined_At__c", TIME, "When the supervisor was connected.";
     disconnected_at = "Disconnected_At__c", TIME, "When the leg ended, whole seconds.";

@@ -31,6 +31,8 @@ pub(super) fn read(
         leave_deadline: r.signed_seconds("supervision.leave_deadline_s", 15, 1, 3600),
         directive_ttl: r.signed_seconds("supervision.directive_ttl_s", 300, 5, 86_400),
         idle_poll: r.signed_seconds("supervision.idle_poll_s", 60, 5, 3600),
+        board_poll: r.seconds("board.poll_s", 5, 1, 3600),
+        board_routing_profiles: r.list("board.routing_profiles"),
         completeness_every: Some(r.seconds("supervision.completeness_every_s", 600, 0, 86_400))
             .filter(|d| !d.is_zero()),
         after_check_grace: r.signed_millis("supervision.after_check_grace_ms", 400, 0, 10_000),

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use aws_sdk_connect::types::{
     MonitorCapability, StringComparisonType, StringCondition, UserDataFilters, UserSearchCriteria,
 };
-use sidedoor_domain::contact_event::InitiationMethod;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
 use sidedoor_domain::ports::associated_contacts::AssociatedContacts;
-use sidedoor_domain::ports::telephony::{EndedLegs, LegsFound, UserContact, UserDataSeen};
+use sidedoor_domain::ports::telephony::{EndedLegs, LegsFound};
+use sidedoor_domain::ports::user_data::{Directory, UserDataSeen};
 use sidedoor_domain::ports::{
     Admission, DateSeen, Endpoint, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
 };
@@ -26,8 +26,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 const MAX_USERS: usize = 100;
 /// The most contacts that one ListAssociatedContacts returns.
 const PAGE_OF_FOUND: i32 = 100;
-/// The most pages of contacts that are read for one list of users.
-const MAX_PAGES: usize = 20;
+/// The most routing profiles in one GetCurrentUserData call.
+const MAX_PROFILES: usize = 100;
 
 #[async_trait]
 impl Telephony for AmazonConnect {
@@ -124,46 +124,23 @@ impl Telephony for AmazonConnect {
         priority: Priority,
     ) -> Result<UserDataSeen, VendorError> {
         let ids: Vec<String> = users.iter().take(MAX_USERS).map(ToString::to_string).collect();
-        let mut seen = UserDataSeen::default();
-        let mut next: Option<String> = None;
-        for _ in 0..MAX_PAGES {
-            let client = self
-                .client_in_turn(endpoint, Operation::GetCurrentUserData, priority, PATIENCE)
-                .await?;
-            let answer = client
-                .connect
-                .get_current_user_data()
-                .instance_id(&client.instance_id)
-                .filters(UserDataFilters::builder().set_agents(Some(ids.clone())).build())
-                .set_next_token(next.take())
-                .send()
-                .await
-                .map_err(|e| vendor_error(Operation::GetCurrentUserData, &e))?;
-            for data in answer.user_data_list() {
-                let user = data.user().and_then(|u| u.id()).unwrap_or_default();
-                seen.users.insert(user.to_owned());
-                seen.contacts.extend(data.contacts().iter().map(|contact| {
-                    UserContact {
-                        user: user.to_owned(),
-                        contact: contact.contact_id().unwrap_or_default().to_owned(),
-                        initiation_method: InitiationMethod::parse(
-                            contact.initiation_method().map_or("", |m| m.as_str()),
-                        ),
-                        state: contact
-                            .agent_contact_state()
-                            .map(|s| s.as_str().to_ascii_uppercase())
-                            .unwrap_or_default(),
-                        queue: contact.queue().and_then(|q| q.id()).map(ToOwned::to_owned),
-                    }
-                }));
-            }
-            next = answer.next_token().map(ToOwned::to_owned);
-            if next.is_none() {
-                seen.is_complete = true;
-                break;
-            }
-        }
-        Ok(seen)
+        let filters = UserDataFilters::builder().set_agents(Some(ids)).build();
+        self.user_data(endpoint, &filters, priority).await
+    }
+
+    async fn current_contacts_of_profiles(
+        &self,
+        endpoint: &Endpoint,
+        profiles: &[String],
+        priority: Priority,
+    ) -> Result<UserDataSeen, VendorError> {
+        let ids = profiles.iter().take(MAX_PROFILES).cloned().collect();
+        let filters = UserDataFilters::builder().set_routing_profiles(Some(ids)).build();
+        self.user_data(endpoint, &filters, priority).await
+    }
+
+    async fn directory(&self, instance: &InstanceName) -> Result<Directory, VendorError> {
+        self.list_users(instance).await
     }
 
     async fn legs_begun(

@@ -92,7 +92,7 @@ fn connected_at(agent: &AgentInfo) -> Option<Timestamp> {
 
 /// Converts the vendor's epoch seconds, which may have a fraction, to whole milliseconds. It rounds, because a JSON number holds a
 /// millisecond only nearly: .073 may be read as .072999.
-fn moment(at: &DateTime) -> Option<Timestamp> {
+pub(super) fn moment(at: &DateTime) -> Option<Timestamp> {
     let fraction = i64::from(at.subsec_nanos().saturating_add(500_000) / 1_000_000);
     let ms = at.secs().checked_mul(1000)?.checked_add(fraction)?;
     Timestamp::from_millisecond(ms).ok()

@@ -145,9 +145,13 @@ impl AppState {
                 name,
                 scopes,
                 event_source,
+                board,
                 claim,
             } = verified;
-            return Ok((Caller::new(name, scopes).delivering(event_source), Some(claim)));
+            return Ok((
+                Caller::new(name, scopes).delivering(event_source).seeing(board),
+                Some(claim),
+            ));
         }
         // A valid key is accepted even if its address has failed too often, because behind a proxy all callers share one address,
         // and a secret of sixteen characters cannot be guessed.
@@ -223,9 +227,9 @@ pub(super) async fn identify(State(app): State<AppState>, mut request: Request, 
         }
         None => caller,
     };
-    // With `supervise` alone, a caller without a supervisor can do nothing.
+    // A supervisor's caller can do nothing without a supervisor.
     if let Some(why) = caller.unbound
-        && caller.scopes == [Scope::Supervise]
+        && caller.acts_for_one_supervisor()
     {
         return Problem::from(IdentityError::Unbound(why)).into_response();
     }

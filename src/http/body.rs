@@ -97,6 +97,11 @@ impl<'v> Reader<'v> {
         });
     }
 
+    /// Notes a problem that concerns several members.
+    pub(super) fn problem(&mut self, member: &str, detail: &str) {
+        self.note(member, detail);
+    }
+
     /// An optional string that `take` accepts; null means missing.
     pub(super) fn optional<T>(
         &mut self,

@@ -4,8 +4,9 @@ use axum::http::StatusCode;
 use sidedoor_domain::authority::Unbound;
 use sidedoor_domain::ports::{StoreError, VendorError};
 
-use super::problem::{OnCallView, Problem, capitalised, shortened};
+use super::problem::{ContactChoiceView, OnCallView, Problem, capitalised, shortened};
 use super::problem_code::ProblemCode;
+use crate::usecases::board::BoardError;
 use crate::usecases::clocks::ClockError;
 use crate::usecases::directives::DirectiveError;
 use crate::usecases::error::{UnknownName, UseCaseError};
@@ -172,6 +173,21 @@ impl From<MonitoringError> for Problem {
                     "The supervisor has left this contact before, and the rules of this jurisdiction do not allow rejoining.",
                 )
             },
+            MonitoringError::AgentContactNotFound(agent) => {
+                let detail = format!("Agent `{}` is on no contact.", shortened(agent.as_str()));
+                Self::new(ProblemCode::AgentContactNotFound, detail)
+            }
+            MonitoringError::AgentContactAmbiguous(agent, contacts) => {
+                let detail = format!(
+                    "Agent `{}` is on {} contacts; send the contactId of one of `contacts`.",
+                    shortened(agent.as_str()),
+                    contacts.len()
+                );
+                Self {
+                    contacts: contacts.into_iter().map(ContactChoiceView::of).collect(),
+                    ..Self::new(ProblemCode::AgentContactAmbiguous, detail)
+                }
+            }
             MonitoringError::ContactFull { supervision, on_call } => Self {
                 supervision_id: Some(supervision.to_string()),
                 on_call: on_call.into_iter().map(OnCallView::of).collect(),
@@ -200,6 +216,16 @@ impl From<MonitoringError> for Problem {
             MonitoringError::Identity(e) => e.into(),
             MonitoringError::Leaving(e) => e.into(),
             MonitoringError::Common(e) => e.into(),
+        }
+    }
+}
+
+impl From<BoardError> for Problem {
+    fn from(e: BoardError) -> Self {
+        match e {
+            BoardError::Vendor(e) => vendor(&e),
+            BoardError::StreamLimitReached => Self::overloaded("Too many streams of the board are open."),
+            BoardError::Common(e) => e.into(),
         }
     }
 }

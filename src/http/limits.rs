@@ -15,7 +15,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use sidedoor_domain::authority::{Caller, Scope};
+use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::UserId;
 
 use super::serve::Peer;
@@ -116,10 +116,12 @@ impl Limits {
     /// Counts a request; returns how long its caller must wait if a limit is reached.
     pub(super) fn spent(&self, caller: &Caller) -> Option<Wait> {
         let events = caller.delivers_events();
-        let rate = match caller.scopes.as_slice() {
-            [Scope::Events] => self.rates.events,
-            [Scope::Supervise] => self.rates.supervisor,
-            _ => self.rates.caller,
+        let rate = if events {
+            self.rates.events
+        } else if caller.acts_for_one_supervisor() {
+            self.rates.supervisor
+        } else {
+            self.rates.caller
         };
         // By supervisor too, because the tickets of one back end are held by many supervisors.
         let who = (caller.name.clone(), caller.supervisor.clone());
@@ -156,6 +158,8 @@ impl Limits {
 
 #[cfg(test)]
 mod tests {
+    use sidedoor_domain::authority::Scope;
+
     use super::*;
 
     fn limits(caller: u32, everybody: u32, events: u32, failures_per_minute: u32) -> Limits {

@@ -6,9 +6,11 @@ use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use sidedoor_domain::ports::user_data::UserContact;
 
 use super::middleware::current_request_id;
 use super::problem_code::ProblemCode;
+use super::views::Rfc3339;
 use crate::usecases::monitoring::SupervisorOnCall;
 
 /// One invalid field of a request.
@@ -57,6 +59,8 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) on_call: Vec<OnCallView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) contacts: Vec<ContactChoiceView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) prior_supervisions: Vec<String>,
     #[serde(skip)]
     pub(super) retry_after_s: Option<u32>,
@@ -72,6 +76,27 @@ pub(super) struct OnCallView {
     connect_user_id: Option<String>,
     username: Option<String>,
     state: &'static str,
+}
+
+/// A contact that an agent is on.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ContactChoiceView {
+    contact_id: String,
+    channel: String,
+    queue_id: Option<String>,
+    connected_at: Option<Rfc3339>,
+}
+
+impl ContactChoiceView {
+    pub(super) fn of(contact: UserContact) -> Self {
+        Self {
+            contact_id: contact.contact,
+            channel: contact.channel,
+            queue_id: contact.queue,
+            connected_at: contact.connected_at.map(Rfc3339::of),
+        }
+    }
 }
 
 impl OnCallView {
@@ -100,6 +125,7 @@ impl Problem {
             conflicts_with: None,
             retry_after_ms: None,
             on_call: Vec::new(),
+            contacts: Vec::new(),
             prior_supervisions: Vec::new(),
             retry_after_s: None,
             presented: false,

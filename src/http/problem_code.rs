@@ -52,11 +52,13 @@ problem_codes! {
     DeliveryNotFound "delivery_not_found" NOT_FOUND "Unknown delivery";
     VendorNotFound "vendor_not_found" NOT_FOUND "Unknown vendor";
     DirectiveNotFound "directive_not_found" NOT_FOUND "Unknown directive";
+    AgentContactNotFound "agent_contact_not_found" NOT_FOUND "Agent is on no contact";
     ConnectResourceNotFound "connect_resource_not_found" NOT_FOUND "Connect does not know the contact or user";
     MethodUnsupported "method_unsupported" METHOD_NOT_ALLOWED "Method not supported by this path";
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "Request body not received in time";
     SupervisorConflict "supervisor_conflict" CONFLICT "Supervisor is on another contact";
     SupervisorAmbiguous "supervisor_ambiguous" CONFLICT "Several supervisors of this name";
+    AgentContactAmbiguous "agent_contact_ambiguous" CONFLICT "Agent is on several contacts";
     IdempotencyKeyConflict "idempotency_key_conflict" CONFLICT "First request with this key still running";
     LeaveTimeout "leave_timeout" CONFLICT "Supervisor did not leave the first contact in time";
     SupervisionStateConflict "supervision_state_conflict" CONFLICT "Not possible in this state";

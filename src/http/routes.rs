@@ -6,7 +6,7 @@ use sidedoor_domain::authority::Scope;
 
 use super::AppState;
 use super::operations::{health, metrics, openapi};
-use super::v1::{audit, deliveries, events, supervisions, supervisors, vendors};
+use super::v1::{agents, audit, deliveries, events, supervisions, supervisors, vendors};
 
 /// The HTTP methods that routes have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +110,18 @@ const SUPERVISORS: Access = Access::AnyOf(&[Scope::Supervise, Scope::SuperviseAn
 const ENDING: Access = Access::AnyOf(&[Scope::Supervise, Scope::SuperviseAny, Scope::Operate]);
 /// May see supervisions.
 const SEEING: Access = Access::AnyOf(&[Scope::Supervise, Scope::SuperviseAny, Scope::Read, Scope::Operate]);
+/// May list supervisions; with the scope `presence` those of one contact.
+const LISTING: Access = Access::AnyOf(&[
+    Scope::Supervise,
+    Scope::SuperviseAny,
+    Scope::Presence,
+    Scope::Read,
+    Scope::Operate,
+]);
+/// May see the board.
+const BOARD: Access = Access::AnyOf(&[Scope::Board, Scope::SuperviseAny, Scope::Read, Scope::Operate]);
+/// May read the audit.
+const AUDITORS: Access = Access::AnyOf(&[Scope::Audit]);
 /// May see the vendors' clocks.
 const CLOCKS: Access = Access::AnyOf(&[Scope::SuperviseAny, Scope::Read, Scope::Operate]);
 /// May see what operators see.
@@ -118,11 +130,14 @@ const OPERATORS: Access = Access::AnyOf(&[Scope::Operate]);
 const EVENT_SOURCES: Access = Access::AnyOf(&[Scope::Events]);
 
 /// Every route.
-pub static ROUTES: [Route; 25] = [
+pub static ROUTES: [Route; 26] = [
+    Route::get("/v1/agents", "listAgents", BOARD, |method| {
+        on(method, agents::list::handle)
+    }),
     Route::post("/v1/supervisions", "startSupervision", SUPERVISORS, |method| {
         on(method, supervisions::start::handle)
     }),
-    Route::get("/v1/supervisions", "listSupervisions", SEEING, |method| {
+    Route::get("/v1/supervisions", "listSupervisions", LISTING, |method| {
         on(method, supervisions::list::handle)
     }),
     Route::get("/v1/supervisions/{supervisionId}", "getSupervision", SEEING, |method| {
@@ -209,7 +224,7 @@ pub static ROUTES: [Route; 25] = [
         OPERATORS,
         |method| on(method, deliveries::discard::handle),
     ),
-    Route::get("/v1/audit", "listAudit", OPERATIONS, |method| {
+    Route::get("/v1/audit", "listAudit", AUDITORS, |method| {
         on(method, audit::list::handle)
     }),
     Route::get("/metrics", "getMetrics", OPERATIONS, |method| {

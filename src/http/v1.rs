@@ -1,5 +1,6 @@
 //! Version 1 of the API: a folder for each resource, a file for each operation with its request and response types.
 
+pub(crate) mod agents;
 pub(crate) mod audit;
 pub(crate) mod deliveries;
 pub(crate) mod events;

@@ -15,7 +15,7 @@ use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::leaving::LeavingError;
 use crate::usecases::leaving::disconnect::{DisconnectOutcome, DisconnectRequest};
 use crate::usecases::monitoring::MonitoringError;
-use crate::usecases::monitoring::start::{StartOutcome, StartRequest};
+use crate::usecases::monitoring::start::{StartOutcome, StartRequest, StartTarget};
 use crate::usecases::{RequestContext, UseCases};
 
 /// How often a client repeats a command that had no answer.
@@ -52,14 +52,14 @@ impl World {
 
     pub(super) async fn start(&self, i: usize, on: usize, leave_current: bool) {
         let ask = StartRequest {
-            contact: contact(on),
+            target: StartTarget::Contact(contact(on), None),
             supervisor: SupervisorRef::Id(supervisor(i)),
             salesforce_user_id: None,
             voice_call_id: None,
             mode: Mode::Silent,
             instance: None,
             leave_current,
-            agent: None,
+            reason: None,
             jurisdiction: None,
         };
         self.note(|| format!("supervisor {i} asks to listen to contact {on}"));

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
 use sidedoor_domain::ports::associated_contacts::AssociatedContacts;
-use sidedoor_domain::ports::telephony::{EndedLegs, LegsFound, UserDataSeen};
+use sidedoor_domain::ports::telephony::{EndedLegs, LegsFound};
+use sidedoor_domain::ports::user_data::{Directory, UserDataSeen};
 use sidedoor_domain::ports::{
     Admission, Clock, DateSeen, Endpoint, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode,
     Verdict,
@@ -194,6 +195,20 @@ impl Telephony for SimTelephony {
             Ok(vendor.current_contacts(&users))
         })
         .await
+    }
+
+    /// No story looks at the board.
+    async fn current_contacts_of_profiles(
+        &self,
+        _: &Endpoint,
+        _: &[String],
+        _: Priority,
+    ) -> Result<UserDataSeen, VendorError> {
+        Ok(UserDataSeen::default())
+    }
+
+    async fn directory(&self, _: &InstanceName) -> Result<Directory, VendorError> {
+        Ok(Directory::default())
     }
 
     async fn legs_begun(

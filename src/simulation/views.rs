@@ -1,13 +1,14 @@
 //! What the simulated vendor's reading operations answer: late, old or incomplete, as the plan says.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sidedoor_domain::contact_event::InitiationMethod;
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::ports::VendorErrorCode;
-use sidedoor_domain::ports::telephony::{EndedLeg, EndedLegs, LegsFound, UserContact, UserDataSeen};
+use sidedoor_domain::ports::telephony::{EndedLeg, EndedLegs, LegsFound};
+use sidedoor_domain::ports::user_data::{UserContact, UserDataSeen, UserState};
 use sidedoor_domain::supervision::Mode;
 
 use super::vendor::{SimLeg, Vendor};
@@ -106,7 +107,7 @@ impl Vendor {
         let lingers = i64::try_from(self.conduct.ended_lingers_ms).unwrap_or(0);
         let state = self.state();
         let mut found = Vec::new();
-        let mut listed = BTreeSet::new();
+        let mut listed = BTreeMap::new();
         for user in users.iter().map(UserId::as_str) {
             let method = self.method();
             for leg in state
@@ -129,6 +130,9 @@ impl Vendor {
                         (false, false) => "CONNECTING",
                     }
                     .into(),
+                    channel: String::new(),
+                    state_since: None,
+                    connected_at: None,
                     queue: None,
                 });
             }
@@ -139,12 +143,15 @@ impl Vendor {
                         contact: id.clone(),
                         initiation_method: InitiationMethod::parse("INBOUND"),
                         state: "CONNECTED".into(),
+                        channel: String::new(),
+                        state_since: None,
+                        connected_at: None,
                         queue: None,
                     });
                 }
             }
             if self.conduct.lists_idle_users || found.iter().any(|c: &UserContact| c.user == user) {
-                listed.insert(user.to_owned());
+                listed.insert(user.to_owned(), UserState::default());
             }
         }
         UserDataSeen {

@@ -3,6 +3,7 @@
 //! Actors: a caller of the API, the store, Amazon Connect. Guarantee: a join is in the store before it is sent, is sent with
 //! one `ClientToken` however often it is retried, and is not sent after `join_ttl`.
 
+mod agent_contact;
 pub mod change_mode;
 mod compliance;
 pub(crate) mod join;
@@ -11,7 +12,8 @@ mod switch;
 
 use std::sync::Arc;
 
-use sidedoor_domain::ids::{ContactId, SupervisionId};
+use sidedoor_domain::ids::{ContactId, SupervisionId, UserId};
+use sidedoor_domain::ports::user_data::UserContact;
 use sidedoor_domain::rejoin::Compliance;
 use sidedoor_domain::supervision::{State, Supervisor};
 
@@ -91,6 +93,12 @@ pub enum MonitoringError {
     /// The rules of the jurisdiction do not allow a supervisor to rejoin a contact.
     #[error("the rules of this jurisdiction do not allow rejoining")]
     RejoinForbidden(Compliance),
+    /// The agent is connected to no contact that the caller may see.
+    #[error("agent {0} is on no contact")]
+    AgentContactNotFound(UserId),
+    /// The agent is connected to several contacts.
+    #[error("agent {0} is on several contacts")]
+    AgentContactAmbiguous(UserId, Vec<UserContact>),
     /// Connect accepts no further supervisor on the contact.
     #[error("Amazon Connect admits no further supervisor to this contact")]
     ContactFull {
@@ -124,6 +132,10 @@ pub enum MonitoringError {
 }
 
 from_store_error!(MonitoringError);
+
+/// The answer to a caller who wants to speak and may only listen.
+const MUTE: UseCaseError =
+    UseCaseError::Forbidden("this credential may listen, not speak: mode BARGE needs the scope barge");
 
 /// A supervisor who is on a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,12 @@
 //! | [`searches`] | legs of joins whose outcome is unknown |
 //! | [`one_leg`] | first looks, mode changes, and other legs by themselves |
 //! | [`idle_round`] | all idle supervisions, a hundred in one call |
+//! | [`board_round`] | all agents, while the board is viewed |
 //! | [`completeness`] | legs that neither an event nor a poll has named |
 //! | [`clock_steps`] | what follows when our own clock was set to another time |
 //! | [`sweep`] | deletes what is past its retention |
 
+mod board_round;
 pub(crate) mod clock_steps;
 mod completeness;
 mod departures;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::evidence::EvidenceService;
+use crate::usecases::identity::names::NameService;
 use crate::usecases::leaving::{LeavingError, LeavingService};
 use crate::usecases::monitoring::MonitoringService;
 use crate::usecases::reports::ReportService;
@@ -38,6 +41,7 @@ pub struct PollingService {
     evidence: Arc<EvidenceService>,
     leaving: Arc<LeavingService>,
     monitoring: Arc<MonitoringService>,
+    names: NameService,
     reports: Arc<ReportService>,
 }
 
@@ -47,6 +51,7 @@ impl PollingService {
         evidence: Arc<EvidenceService>,
         leaving: Arc<LeavingService>,
         monitoring: Arc<MonitoringService>,
+        names: NameService,
         reports: Arc<ReportService>,
     ) -> Self {
         Self {
@@ -54,6 +59,7 @@ impl PollingService {
             evidence,
             leaving,
             monitoring,
+            names,
             reports,
         }
     }

@@ -8,7 +8,8 @@
 
 use sidedoor_domain::ids::{InstanceName, RegionName, SupervisionId, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen, LegId};
-use sidedoor_domain::ports::telephony::{EndedLegs, LegsFound, UserDataSeen};
+use sidedoor_domain::ports::telephony::{EndedLegs, LegsFound};
+use sidedoor_domain::ports::user_data::UserDataSeen;
 use sidedoor_domain::ports::{Endpoint, Priority, Transaction, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::Supervision;
 

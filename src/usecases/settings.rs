@@ -77,6 +77,10 @@ pub struct UseCaseSettings {
     pub directive_ttl: SignedDuration,
     /// How often an idle supervision is polled.
     pub idle_poll: SignedDuration,
+    /// How often all agents are polled while the board is viewed.
+    pub board_poll: Duration,
+    /// The ids of the routing profiles whose agents are on the board; empty for those of all users.
+    pub board_routing_profiles: Vec<String>,
     /// How often the vendor is asked which legs ended, to find those that were missed; `None` for never.
     pub completeness_every: Option<Duration>,
     /// How long the record of a departure waits for the after-check, so that one write contains both.

@@ -10,6 +10,7 @@ use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::Clock;
 use tokio::sync::Notify;
 
+use crate::usecases::board::picture::Boards;
 use crate::usecases::identity::name_cache::NameCache;
 use crate::usecases::in_flight::InFlight;
 use crate::usecases::job_queue::JobQueue;
@@ -28,6 +29,8 @@ pub(crate) struct Signals {
     pub(crate) deliver: Notify,
     /// Progress of the batch polls through supervisors who listened recently.
     pub(crate) poll_rounds: PollRounds,
+    /// What the board of each instance shows, and whether it is viewed.
+    pub(crate) boards: Boards,
     /// Why nothing is sent to Salesforce at the moment; `None` while delivery runs.
     pub(crate) delivery_pause: Mutex<Option<DeliveryPause>>,
     /// Supervisions whose leave is being carried out now, so that no two tasks carry out the same one.
@@ -106,6 +109,7 @@ impl Signals {
             clock_steps: ClockSteps::default(),
             deliver: Notify::new(),
             poll_rounds: PollRounds::default(),
+            boards: Boards::default(),
             delivery_pause: Mutex::default(),
             leaves_in_flight: InFlight::default(),
             departed_asks: RecentAsks::default(),

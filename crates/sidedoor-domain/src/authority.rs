@@ -10,24 +10,36 @@ use super::supervision::{Requester, Supervision};
 /// One right of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Scope {
-    /// Act as the supervisor whom the credential names, and as no other.
+    /// Act as the supervisor whom the credential names, and as no other. Alone it allows to listen, not to speak.
     Supervise,
+    /// Speak: start with mode BARGE, and change to it.
+    Barge,
     /// Act as any supervisor. It is for the key of a trusted back end.
     SuperviseAny,
-    /// Read everything and change nothing.
+    /// See the board of agents, within [`BoardLimits`]. Of others' supervisions only the mode and the state.
+    Board,
+    /// See who is on a contact that the caller names.
+    Presence,
+    /// Read everything except the audit, and change nothing.
     Read,
+    /// Read the audit.
+    Audit,
     /// Deliver vendors' events and do nothing else.
     Events,
-    /// Read everything and end any supervision.
+    /// Read everything except the audit, and end any supervision.
     Operate,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 5] = [
+    pub const ALL: [Scope; 9] = [
         Self::Supervise,
+        Self::Barge,
         Self::SuperviseAny,
+        Self::Board,
+        Self::Presence,
         Self::Read,
+        Self::Audit,
         Self::Events,
         Self::Operate,
     ];
@@ -36,8 +48,12 @@ impl Scope {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Supervise => "supervise",
+            Self::Barge => "barge",
             Self::SuperviseAny => "supervise:any",
+            Self::Board => "board",
+            Self::Presence => "presence",
             Self::Read => "read",
+            Self::Audit => "audit",
             Self::Events => "events",
             Self::Operate => "operate",
         }
@@ -126,6 +142,21 @@ impl EventSource {
     }
 }
 
+/// Which agents and contacts a credential shows on the board. Without limits it shows all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BoardLimits {
+    /// The ids of the queues whose contacts are shown.
+    pub queues: BTreeSet<String>,
+    /// The ids of the hierarchy groups whose agents are shown with all of their contacts.
+    pub hierarchy_groups: BTreeSet<String>,
+}
+
+impl BoardLimits {
+    fn are_set(&self) -> bool {
+        !self.queues.is_empty() || !self.hierarchy_groups.is_empty()
+    }
+}
+
 /// The caller of a request: its name in the audit, and its rights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -141,6 +172,8 @@ pub struct Caller {
     pub unbound: Option<Unbound>,
     /// Whose events the caller may deliver, for [`Scope::Events`].
     pub event_source: Option<EventSource>,
+    /// What the caller sees of the board, for [`Scope::Board`].
+    pub board: BoardLimits,
 }
 
 impl Caller {
@@ -153,6 +186,7 @@ impl Caller {
             salesforce_user: None,
             unbound: None,
             event_source: None,
+            board: BoardLimits::default(),
         }
     }
 
@@ -161,6 +195,46 @@ impl Caller {
     pub fn naming(mut self, supervisor: Option<UserId>) -> Self {
         self.supervisor = supervisor;
         self
+    }
+
+    /// Sets what the credential shows on the board.
+    #[must_use]
+    pub fn seeing(mut self, board: BoardLimits) -> Self {
+        self.board = board;
+        self
+    }
+
+    /// Whether all that the caller may do is for the one supervisor whom the credential names.
+    pub fn acts_for_one_supervisor(&self) -> bool {
+        self.has(Scope::Supervise) && !self.sees_all() && !self.has(Scope::Audit)
+    }
+
+    /// Whether the caller may look at the board.
+    pub fn may_see_board(&self) -> bool {
+        self.has(Scope::Board) || self.sees_all()
+    }
+
+    /// Whether the caller sees an agent of these hierarchy groups with all contacts.
+    pub fn sees_agent(&self, groups: &[String]) -> bool {
+        let limits = &self.board;
+        self.sees_all()
+            || (self.has(Scope::Board)
+                && (!limits.are_set() || groups.iter().any(|group| limits.hierarchy_groups.contains(group))))
+    }
+
+    /// Whether the caller sees the contacts of a queue, whoever has them.
+    pub fn sees_queue(&self, queue: Option<&str>) -> bool {
+        self.sees_agent(&[]) || (self.has(Scope::Board) && queue.is_some_and(|queue| self.board.queues.contains(queue)))
+    }
+
+    /// Whether the caller may let a supervisor speak. Everyone may let one listen who may act as that supervisor.
+    pub fn may_barge(&self) -> bool {
+        self.has(Scope::Barge) || self.has(Scope::SuperviseAny)
+    }
+
+    /// Whether the caller may see who is on a contact that it names.
+    pub fn sees_presence(&self) -> bool {
+        self.has(Scope::Presence) || self.sees_all()
     }
 
     /// Whether what the caller delivers is proven to come from the vendor.
@@ -313,6 +387,35 @@ mod tests {
                 (sees_this, sees_all),
                 "{scope:?}"
             );
+        }
+    }
+
+    #[test]
+    fn board_limits_show_queues_and_hierarchy_groups_only() {
+        let limited = Caller::new("board", vec![Scope::Board]).seeing(BoardLimits {
+            queues: BTreeSet::from(["sales".into()]),
+            hierarchy_groups: BTreeSet::from(["north".into()]),
+        });
+        assert!(limited.sees_agent(&["all".into(), "north".into()]) && !limited.sees_agent(&["south".into()]));
+        assert!(limited.sees_queue(Some("sales")) && !limited.sees_queue(Some("support")) && !limited.sees_queue(None));
+        let all = Caller::new("board", vec![Scope::Board]);
+        assert!(all.sees_agent(&[]) && all.sees_queue(None));
+        for scope in [Scope::Read, Scope::Operate, Scope::SuperviseAny] {
+            let both = Caller {
+                scopes: vec![Scope::Board, scope],
+                ..limited.clone()
+            };
+            assert!(both.sees_agent(&[]) && both.sees_queue(None), "{scope:?} has no limits");
+        }
+        let other = caller(Scope::Supervise, "supervisor-1");
+        assert!(!other.may_see_board() && !other.sees_agent(&[]) && !other.sees_queue(Some("sales")));
+    }
+
+    #[test]
+    fn only_a_scope_that_speaks_lets_a_supervisor_barge() {
+        for scope in Scope::ALL {
+            let speaks = matches!(scope, Scope::Barge | Scope::SuperviseAny);
+            assert_eq!(caller(scope, "supervisor-1").may_barge(), speaks, "{scope:?}");
         }
     }
 

@@ -37,6 +37,8 @@ pub struct ParticipantRecord {
     pub queue: Option<String>,
     /// `SILENT`, or `BARGE` if the supervisor barged in at any time.
     pub mode: &'static str,
+    /// Why the supervisor listened, in the words of the request.
+    pub request_reason: Option<String>,
     /// Whether this supervisor had listened to this contact before.
     pub rejoin: bool,
     /// When the supervisor was connected.
@@ -122,6 +124,7 @@ impl ParticipantRecord {
                 Mode::Silent
             })
             .as_str(),
+            request_reason: supervision.request_reason.clone(),
             rejoin: supervision.compliance.rejoin,
             joined_at: supervision.joined.map(|j| j.at),
             confirmation: supervision.confirmation().as_str(),

@@ -8,6 +8,7 @@ pub mod crm;
 pub mod metrics;
 pub mod store;
 pub mod telephony;
+pub mod user_data;
 mod vendor_error;
 
 pub use crm::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Usage, WrittenRecord};

@@ -46,7 +46,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use contact::{ContactView, NewContact};
+pub use contact::{ContactView, NewContact, UserChange};
 use event_delivery::EventPusher;
 pub use event_delivery::EventSettings;
 pub use forged_events::ForgedEvent;
@@ -396,15 +396,34 @@ impl ConnectFake {
         self.events.pending()
     }
 
+    /// Changes a user. Creates the user if the id is unknown.
+    pub fn change_user(&self, user: &str, change: UserChange) {
+        self.state().user(user).change(change);
+    }
+
     /// Sets a user's user name. Creates the user if the id is unknown.
     pub fn name_user(&self, user: &str, username: &str) {
-        self.state().name_user(user, username);
+        let username = Some(username.to_owned());
+        self.change_user(
+            user,
+            UserChange {
+                username,
+                ..UserChange::default()
+            },
+        );
     }
 
     /// Opens or closes a user's CCP. While it is closed, new legs of the user do not connect. Creates the user if the id is
     /// unknown.
     pub fn set_ccp_open(&self, user: &str, open: bool) {
-        self.state().set_ccp_open(user, open);
+        let ccp_open = Some(open);
+        self.change_user(
+            user,
+            UserChange {
+                ccp_open,
+                ..UserChange::default()
+            },
+        );
     }
 }
 

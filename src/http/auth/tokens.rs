@@ -12,7 +12,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sidedoor_domain::authority::{Claim, ClaimKind, EventSource, Scope};
+use sidedoor_domain::authority::{BoardLimits, Claim, ClaimKind, EventSource, Scope};
 use sidedoor_domain::ids::InstanceName;
 
 use super::Denied;
@@ -60,6 +60,8 @@ pub struct IssuerSettings {
     pub scopes: Vec<Scope>,
     /// Whose events its tokens may deliver, with the scope `events`.
     pub event_source: Option<EventSource>,
+    /// What its tokens show on the board, with the scope `board`.
+    pub board: BoardLimits,
     /// The names of the accepted algorithms.
     pub algorithms: Vec<String>,
     /// The largest accepted difference between its clock and ours.
@@ -92,6 +94,8 @@ pub(super) struct Verified {
     pub(super) scopes: Vec<Scope>,
     /// Whose events it may deliver.
     pub(super) event_source: Option<EventSource>,
+    /// What it shows on the board.
+    pub(super) board: BoardLimits,
     /// The claim that names the supervisor.
     pub(super) claim: Claim,
 }
@@ -115,6 +119,7 @@ pub(in crate::http) fn unproven(token: &[u8]) -> Option<String> {
         instance: None,
         scopes: vec![Scope::Supervise],
         event_source: None,
+        board: BoardLimits::default(),
         algorithms: Vec::new(),
         leeway: Duration::ZERO,
     };
@@ -266,6 +271,7 @@ impl IssuerSettings {
             name: format!("{issuer}#{value}"),
             scopes: self.scopes.clone(),
             event_source: self.event_source.clone(),
+            board: self.board.clone(),
             claim: Claim {
                 kind: self.supervisor_claim_kind,
                 value: value.to_owned(),

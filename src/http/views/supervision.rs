@@ -2,6 +2,7 @@
 //! vendor" (`departure`) and "written to Salesforce" (`salesforceRecord`) are separate fields.
 
 use serde::Serialize;
+use sidedoor_domain::authority::Caller;
 use sidedoor_domain::departure::Reason;
 use sidedoor_domain::ports::store::{RecordSync, StoredSupervision};
 use sidedoor_domain::supervision::{Channel, Mode, State, Supervision};
@@ -22,6 +23,7 @@ pub(crate) struct SupervisionView {
     leg_contact_id: Option<String>,
     supervisor: SupervisorView,
     voice_call_id: Option<String>,
+    request_reason: Option<String>,
     agent_user_id: Option<String>,
     agent_username: Option<String>,
     agent_salesforce_user_id: Option<String>,
@@ -141,6 +143,21 @@ impl SupervisionView {
         self
     }
 
+    /// The view in a list. A directive is only for those who may read the supervision by itself.
+    pub(crate) fn for_caller(usecases: &UseCases, stored: &StoredSupervision, caller: &Caller) -> Self {
+        let view = Self::of(usecases, stored);
+        if caller.may_see(&stored.supervision) {
+            return view;
+        }
+        Self {
+            request_reason: None,
+            failure: None,
+            salesforce_record: None,
+            next_action: None,
+            ..view
+        }
+    }
+
     pub(crate) fn of(usecases: &UseCases, stored: &StoredSupervision) -> Self {
         let s = &stored.supervision;
         Self {
@@ -157,6 +174,7 @@ impl SupervisionView {
                 salesforce_user_id: s.supervisor.salesforce_user_id.clone(),
             },
             voice_call_id: s.voice_call_id.clone(),
+            request_reason: s.request_reason.clone(),
             agent_user_id: s.agent.as_ref().map(ToString::to_string),
             agent_username: s.names.agent_username.clone(),
             agent_salesforce_user_id: s.names.agent_salesforce_user_id.clone(),

@@ -38,6 +38,8 @@ pub(super) struct SupervisionDocument {
     supervisor: SupervisorDocument,
     voice_call_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    request_reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<UserId>,
     #[serde(default, skip_serializing_if = "NamesDocument::is_old")]
     names: NamesDocument,
@@ -184,6 +186,7 @@ impl From<Supervision> for SupervisionDocument {
             leg: from.leg,
             supervisor: from.supervisor.into(),
             voice_call_id: from.voice_call_id,
+            request_reason: from.request_reason,
             agent: from.agent,
             names: from.names.into(),
             allowed: from.allowed,
@@ -228,6 +231,7 @@ impl From<SupervisionDocument> for Supervision {
             leg: from.leg,
             supervisor: from.supervisor.into(),
             voice_call_id: from.voice_call_id,
+            request_reason: from.request_reason,
             agent: from.agent,
             names: from.names.into(),
             allowed: from.allowed,

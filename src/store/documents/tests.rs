@@ -59,6 +59,7 @@ fn full() -> Supervision {
     s.region = RegionName::parse("us-east-1").ok();
     s.leg = Some(LegId::from_monitor_answer("leg-1", &contact).expect("a leg"));
     s.voice_call_id = Some("0LQ000000000001AAA".into());
+    s.request_reason = Some("coaching, week 2".into());
     s.agent = Some(user("agent-1"));
     s.names = Names {
         agent_username: Some("bob@example".into()),

@@ -22,6 +22,8 @@ use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::identity::name_cache::NameCache;
 
+/// The most queues that are looked up together for the board.
+const MAX_QUEUES: usize = 20;
 /// How long a record waits for the names of an agent whom no supervision had before.
 const BEFORE_RECORD: Duration = Duration::from_millis(300);
 /// How many supervisions are read at a time.
@@ -172,6 +174,27 @@ impl NameService {
                 self.names().queues.insert(key, answer, self.ctx.now());
             }
         }
+    }
+
+    /// Looks up the names of some of these queues that are not known yet, in left-over budget.
+    pub(crate) async fn learn_queues(&self, instance: &InstanceName, queues: BTreeSet<String>) {
+        let now = self.ctx.now();
+        let unknown = queues.into_iter().filter(|queue| {
+            self.names()
+                .queues
+                .is_to_be_asked(&(instance.clone(), queue.clone()), now)
+        });
+        let missing: Vec<_> = unknown
+            .take(MAX_QUEUES)
+            .map(|queue| {
+                let names = MissingNames {
+                    queue: Some(queue),
+                    ..MissingNames::default()
+                };
+                (instance.clone(), names)
+            })
+            .collect();
+        self.ask_connect(&missing).await;
     }
 
     /// Asks which Salesforce Users these people are, unless Salesforce has just refused that. Returns whether all are answered.

@@ -20,7 +20,7 @@ use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{ContactId, SupervisionId, UserId};
 use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::ports::store::StoredSupervision;
-use sidedoor_domain::ports::telephony::UserDataSeen;
+use sidedoor_domain::ports::user_data::UserDataSeen;
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode, ServerEnd, State, Supervision};
 

@@ -15,7 +15,7 @@ use crate::usecases::RequestContext;
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::idempotency::KeyReplay;
-use crate::usecases::monitoring::{MonitoringError, MonitoringService};
+use crate::usecases::monitoring::{MUTE, MonitoringError, MonitoringService};
 
 /// The answer to a request to change the mode.
 #[derive(Debug, Clone)]
@@ -107,7 +107,11 @@ impl MonitoringService {
 /// Who asks: the supervisor, for any mode; or an operator, only for silent.
 fn mode_requester(s: &Supervision, to: Mode, request: &RequestContext) -> Result<Requester, MonitoringError> {
     if request.caller.owns(s) {
-        return Ok(Requester::Supervisor);
+        return if to == Mode::Silent || request.caller.may_barge() {
+            Ok(Requester::Supervisor)
+        } else {
+            Err(MUTE.into())
+        };
     }
     match (request.caller.has(Scope::Operate), to) {
         (true, Mode::Silent) => Ok(Requester::Operator),

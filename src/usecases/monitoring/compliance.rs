@@ -10,7 +10,6 @@ use sidedoor_domain::rejoin::{Compliance, MOST_PRIOR, RejoinRefused};
 
 use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
-use crate::usecases::monitoring::start::StartRequest;
 use crate::usecases::monitoring::{ComplianceRules, MonitoringError};
 
 impl ComplianceRules {
@@ -19,7 +18,8 @@ impl ComplianceRules {
         &self,
         instance: &InstanceName,
         user: &UserId,
-        ask: &StartRequest,
+        contact: &ContactId,
+        asked_jurisdiction: Option<&str>,
         request: &RequestContext,
     ) -> Result<Compliance, MonitoringError> {
         let own = self.ctx.instance(instance).and_then(|i| i.jurisdiction.as_deref());
@@ -27,19 +27,19 @@ impl ComplianceRules {
         let may_choose = [Scope::SuperviseAny, Scope::Operate]
             .iter()
             .any(|scope| request.caller.has(*scope));
-        if !may_choose && ask.jurisdiction.as_deref().is_some_and(|asked| Some(asked) != own) {
+        if !may_choose && asked_jurisdiction.is_some_and(|asked| Some(asked) != own) {
             return Err(UseCaseError::Forbidden("this credential may not choose the jurisdiction").into());
         }
-        let jurisdiction = ask.jurisdiction.as_deref().or(own);
+        let jurisdiction = asked_jurisdiction.or(own);
         let rules = self.ctx.settings.policy.rules(jurisdiction);
         let rules =
             rules.ok_or_else(|| MonitoringError::JurisdictionNotFound(jurisdiction.unwrap_or_default().to_owned()))?;
-        let prior = self.prior_supervisions(instance, &ask.contact, user).await?;
+        let prior = self.prior_supervisions(instance, contact, user).await?;
         match rules.admit(jurisdiction, prior) {
             Ok(compliance) => Ok(compliance),
             Err(RejoinRefused(compliance)) => {
                 if let Some(last) = compliance.prior.first() {
-                    let outcome = format!("contact {}, {}", ask.contact, describe(&compliance));
+                    let outcome = format!("contact {}, {}", contact, describe(&compliance));
                     let audit = vec![self.ctx.audit(request, AuditAction::RejoinRefused, *last, outcome)];
                     self.ctx
                         .transact(Transaction {

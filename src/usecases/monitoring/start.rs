@@ -16,13 +16,13 @@ use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::idempotency::KeyReplay;
 use crate::usecases::identity::supervisors::SupervisorRef;
-use crate::usecases::monitoring::{MonitoringError, MonitoringService, compliance};
+use crate::usecases::monitoring::{MUTE, MonitoringError, MonitoringService, compliance};
 
 /// A request to listen to a contact.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
-    /// The contact to listen to.
-    pub contact: ContactId,
+    /// What to listen to.
+    pub target: StartTarget,
     /// The supervisor who listens.
     pub supervisor: SupervisorRef,
     /// The supervisor's Salesforce User, for the record's lookup.
@@ -35,10 +35,19 @@ pub struct StartRequest {
     pub instance: Option<InstanceName>,
     /// Whether to leave the contacts that the supervisor monitors now.
     pub leave_current: bool,
-    /// The agent on the contact, if the caller knows them.
-    pub agent: Option<UserId>,
+    /// Why the supervisor listens, for the audit and the record.
+    pub reason: Option<String>,
     /// The jurisdiction whose rules apply; the instance's if `None`.
     pub jurisdiction: Option<String>,
+}
+
+/// What a request wants to listen to.
+#[derive(Debug, Clone)]
+pub enum StartTarget {
+    /// This contact, with the agent on it if the caller knows them.
+    Contact(ContactId, Option<UserId>),
+    /// The only live contact of this agent.
+    Agent(UserId),
 }
 
 /// The answer to a request to listen.
@@ -74,9 +83,11 @@ impl MonitoringService {
         ask: StartRequest,
         request: &RequestContext,
     ) -> Result<StartOutcome, MonitoringError> {
-        tracing::Span::current().record("contact_id", tracing::field::display(&ask.contact));
         if matches!(&ask.supervisor, SupervisorRef::Id(user) if !request.caller.may_act_as(user)) {
             return Err(UseCaseError::Forbidden("this credential may not listen as that supervisor").into());
+        }
+        if ask.mode == Mode::Barge && !request.caller.may_barge() {
+            return Err(MUTE.into());
         }
         let instance = ask
             .instance
@@ -92,6 +103,11 @@ impl MonitoringService {
         if let Some(replay) = self.idempotency.replay(request).await? {
             return Ok(StartOutcome::Replay(replay));
         }
+        let (contact, agent) = match ask.target.clone() {
+            StartTarget::Contact(contact, agent) => (contact, agent),
+            StartTarget::Agent(agent) => (self.contact_of_agent(&instance, &agent, request).await?, Some(agent)),
+        };
+        tracing::Span::current().record("contact_id", tracing::field::display(&contact));
         let salesforce_user_id = self
             .identity
             .resolve_salesforce_user(&ask, &user, &instance, request)
@@ -99,13 +115,13 @@ impl MonitoringService {
         if self.ctx.is_stopping() {
             return Err(UseCaseError::Stopping.into());
         }
-        if let Some(already) = self.find_existing(&instance, &user, &ask).await? {
+        if let Some(already) = self.find_existing(&instance, &user, &contact).await? {
             return self.answer_existing(already, request).await;
         }
 
         let compliance = self
             .compliance
-            .check_compliance(&instance, &user, &ask, request)
+            .check_compliance(&instance, &user, &contact, ask.jurisdiction.as_deref(), request)
             .await?;
         let supervisor = Supervisor {
             connect_user_id: Some(user),
@@ -124,14 +140,15 @@ impl MonitoringService {
         let mut new = Supervision::request(
             self.ctx.new_id(),
             instance,
-            ask.contact.clone(),
+            contact.clone(),
             supervisor,
             ask.mode,
             now,
             join_ttl,
         );
         new.voice_call_id.clone_from(&ask.voice_call_id);
-        new.agent.clone_from(&ask.agent);
+        new.agent = agent;
+        new.request_reason.clone_from(&ask.reason);
         new.compliance = compliance;
         new.trace_parent = crate::telemetry::spans::current();
         let id = new.id;
@@ -158,7 +175,10 @@ impl MonitoringService {
             new.start_joining(now)
                 .map_err(|_| UseCaseError::Unexpected("a new supervision should be able to start joining"))?;
         }
-        let outcome = format!("contact {}, {}", ask.contact, compliance::describe(&new.compliance));
+        let mut outcome = format!("contact {contact}, {}", compliance::describe(&new.compliance));
+        if let Some(reason) = &ask.reason {
+            outcome.push_str(&format!(", reason: {reason}"));
+        }
         let mut audit = vec![self.ctx.audit(request, AuditAction::SupervisionRequested, id, outcome)];
         audit.extend(admission.is_some().then(|| self.join_begun_entry(id)));
         let change = Transaction {
@@ -172,7 +192,7 @@ impl MonitoringService {
             CommitOutcome::KeyUsed(record) => {
                 return Ok(StartOutcome::Replay(self.idempotency.replay_of(request, record).await?));
             }
-            CommitOutcome::Busy(holder) => return self.answer_busy(holder, &ask, request).await,
+            CommitOutcome::Busy(holder) => return self.answer_busy(holder, &contact, request).await,
             CommitOutcome::Stale | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
                 return Err(UseCaseError::Unexpected(
                     "a new supervision should only be committed, or refused for its key or a busy supervisor",
@@ -269,12 +289,12 @@ impl MonitoringService {
         &self,
         instance: &InstanceName,
         user: &UserId,
-        ask: &StartRequest,
+        contact: &ContactId,
     ) -> Result<Option<StoredSupervision>, MonitoringError> {
         let active = self.ctx.store().active_of(instance, user).await?;
         Ok(active
             .into_iter()
-            .find(|s| s.supervision.contact.as_ref() == Some(&ask.contact)))
+            .find(|s| s.supervision.contact.as_ref() == Some(contact)))
     }
 
     /// Answers that the supervisor already listens. The key stores the answer, so that a repeat starts nothing either.
@@ -291,7 +311,7 @@ impl MonitoringService {
     async fn answer_busy(
         &self,
         holder: SupervisionId,
-        ask: &StartRequest,
+        contact: &ContactId,
         request: &RequestContext,
     ) -> Result<StartOutcome, MonitoringError> {
         let stored = self
@@ -300,7 +320,7 @@ impl MonitoringService {
             .supervision(holder)
             .await?
             .ok_or(UseCaseError::Conflict)?;
-        if stored.supervision.contact.as_ref() == Some(&ask.contact) {
+        if stored.supervision.contact.as_ref() == Some(contact) {
             self.answer_existing(stored, request).await
         } else {
             Err(MonitoringError::SupervisorBusy {

@@ -19,7 +19,7 @@ use sidedoor_domain::confirmation::{Finding, LegAnswer};
 use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{InstanceName, RegionName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{IdleLeg, PollStaleness, UnknownLeg};
-use sidedoor_domain::ports::telephony::{UserContact, UserDataSeen};
+use sidedoor_domain::ports::user_data::{UserContact, UserDataSeen};
 use sidedoor_domain::ports::{Endpoint, MetricEvent, Priority, Transaction, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::{State, Supervision};
 
@@ -39,6 +39,8 @@ pub(crate) struct PollRounds(Mutex<BTreeMap<InstanceName, PollRound>>);
 struct PollRound {
     /// When the next round begins, by [`Clock::elapsed`](sidedoor_domain::ports::Clock::elapsed).
     next: Option<Duration>,
+    /// When the next round begins that asks for the agents of the board only, if it is viewed.
+    next_board: Option<Duration>,
     is_running: bool,
     /// The last recent supervisor that was included, by Region.
     after: BTreeMap<Option<RegionName>, UserId>,
@@ -84,12 +86,15 @@ impl PollingService {
 
     /// How long until a round begins.
     pub(super) fn next_round_in(&self) -> Option<Duration> {
+        let now = self.ctx.elapsed();
         let rounds = self.ctx.signals.poll_rounds.rounds();
-        let next = rounds
-            .values()
-            .filter(|round| !round.is_running)
-            .filter_map(|round| round.next);
-        next.min().map(|at| at.saturating_sub(self.ctx.elapsed()))
+        let waiting = rounds.iter().filter(|(_, round)| !round.is_running);
+        let next = waiting.filter_map(|(instance, round)| {
+            let is_viewed = self.ctx.signals.boards.is_viewed(instance, now);
+            let board = is_viewed.then(|| round.next_board.unwrap_or_default());
+            round.next.into_iter().chain(board).min()
+        });
+        next.min().map(|at| at.saturating_sub(now))
     }
 
     /// Starts the rounds that are due.
@@ -99,21 +104,27 @@ impl PollingService {
         let mut rounds = self.ctx.signals.poll_rounds.rounds();
         for instance in self.ctx.settings.instances.keys() {
             let round = rounds.entry(instance.clone()).or_default();
-            if round.next.is_some_and(|next| next > now) || round.is_running {
+            let is_due = round.next.is_none_or(|next| next <= now);
+            let is_viewed = self.ctx.signals.boards.is_viewed(instance, now);
+            let board_is_due = is_viewed && round.next_board.is_none_or(|next| next <= now);
+            if round.is_running || !(is_due || board_is_due) {
                 continue;
             }
-            // After a start the first round is soon, because events may have been lost meanwhile.
             round.is_running = true;
-            round.next = Some(now + self.round_after(self.ctx.now()));
-            due.push(instance.clone());
+            round.next_board = Some(now + self.ctx.settings.board_poll);
+            if is_due {
+                // After a start the first round is soon, because events may have been lost meanwhile.
+                round.next = Some(now + self.round_after(self.ctx.now()));
+            }
+            due.push((instance.clone(), is_due));
         }
         drop(rounds);
-        for instance in due {
+        for (instance, idle_legs_too) in due {
             let running = RunningRound(self.clone(), instance.clone());
             let this = self.clone();
             self.ctx.spawn(async move {
                 let begun = this.ctx.elapsed();
-                if let Err(e) = this.poll_idle(&instance).await {
+                if let Err(e) = this.poll_idle(&instance, idle_legs_too).await {
                     tracing::error!(%instance, error = %e, "could not finish the polling round of {instance}; the next round asks again: {e}");
                 }
                 let took = this.ctx.elapsed().saturating_sub(begun);
@@ -123,27 +134,36 @@ impl PollingService {
         }
     }
 
-    /// Asks about all idle supervisions of an instance, in the Regions of their legs. The other Region of a replicated instance is asked
-    /// even if no leg is there, because unknown legs may be.
-    async fn poll_idle(&self, instance: &InstanceName) -> Result<(), PollingError> {
+    /// Asks for the agents of the board if it is viewed, and about all idle supervisions of an instance (`idle_legs_too`), in the
+    /// Regions of their legs. The other Region of a replicated instance is asked even if no leg is there, because unknown legs may be.
+    async fn poll_idle(&self, instance: &InstanceName, idle_legs_too: bool) -> Result<(), PollingError> {
         let first = Endpoint::from(instance);
         let mut idle = self.ctx.signals.jobs.idle_legs(instance);
         if let Some(other) = self.ctx.other_endpoint(&first) {
             idle.entry(other.region).or_default();
         }
         idle.entry(None).or_default();
-        for (region, legs) in idle {
+        let mut board = self.begin_board_round(instance).await;
+        for (region, mut legs) in idle {
             let endpoint = Endpoint {
                 region,
                 ..first.clone()
             };
-            let mut calls = legs.chunks(BATCH).peekable();
-            if calls.peek().is_none() {
+            if let Some(round) = &mut board {
+                legs = self.poll_board(round, &endpoint, legs).await?;
+            }
+            if !idle_legs_too {
+                continue;
+            }
+            if legs.is_empty() {
                 self.poll_together(&endpoint, &[]).await?;
             }
-            for legs in calls {
+            for legs in legs.chunks(BATCH) {
                 self.poll_together(&endpoint, legs).await?;
             }
+        }
+        if let Some(round) = board {
+            self.finish_board_round(instance, round);
         }
         Ok(())
     }
@@ -174,6 +194,17 @@ impl PollingService {
             }
         };
         let received_at = self.ctx.now();
+        self.apply_poll(endpoint, legs, &seen, (asked_at, received_at)).await
+    }
+
+    /// Evaluates what an answer of GetCurrentUserData shows of these idle legs, and looks into the legs in it that are unknown.
+    pub(super) async fn apply_poll(
+        &self,
+        endpoint: &Endpoint,
+        legs: &[IdleLeg],
+        seen: &UserDataSeen,
+        (asked_at, received_at): (Timestamp, Timestamp),
+    ) -> Result<(), PollingError> {
         let (mut lost, mut listed) = (Vec::new(), Vec::new());
         for leg in legs {
             match seen.finding(&leg.user, &leg.leg) {
@@ -202,7 +233,7 @@ impl PollingService {
         }
         let known = |c: &UserContact| legs.iter().any(|leg| leg.leg.eq_ignore_ascii_case(&c.contact));
         for unknown in seen.contacts.iter().filter(|c| c.may_be_live_leg() && !known(c)) {
-            self.note_unknown_leg(instance, unknown, asked_at).await?;
+            self.note_unknown_leg(&endpoint.instance, unknown, asked_at).await?;
         }
         Ok(())
     }

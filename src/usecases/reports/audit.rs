@@ -31,7 +31,7 @@ impl ReportService {
         filter: &AuditFilter,
         request: &RequestContext,
     ) -> Result<Vec<AuditLine>, UseCaseError> {
-        if !(request.caller.has(Scope::Read) || request.caller.has(Scope::Operate)) {
+        if !request.caller.has(Scope::Audit) {
             return Err(UseCaseError::Forbidden("this credential may not read the audit"));
         }
         Ok(self.ctx.store().audit_lines(filter).await?)

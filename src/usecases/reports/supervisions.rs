@@ -53,7 +53,8 @@ impl ReportService {
         self.ctx.get(id, request).await
     }
 
-    /// Supervisions, newest first; for a caller bound to one supervisor, only that supervisor's.
+    /// Supervisions, newest first; for a caller bound to one supervisor, only that supervisor's. With the scope `presence` and a contact
+    /// in the filter, all unfinished ones of that contact.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`] for a caller that may see none, or asks for another supervisor's.
@@ -62,7 +63,16 @@ impl ReportService {
         mut filter: Filter,
         request: &RequestContext,
     ) -> Result<Vec<StoredSupervision>, UseCaseError> {
-        if !request.caller.sees_all() {
+        if filter.contact.is_some() && request.caller.sees_presence() && !request.caller.sees_all() {
+            let all_active = State::ALL.into_iter().filter(|state| !state.is_final());
+            let asked = std::mem::take(&mut filter.states);
+            filter.states = all_active
+                .filter(|state| asked.is_empty() || asked.contains(state))
+                .collect();
+            if filter.states.is_empty() {
+                return Ok(Vec::new());
+            }
+        } else if !request.caller.sees_all() {
             let own = request
                 .caller
                 .supervisor

@@ -1,17 +1,15 @@
 //! The port to Amazon Connect.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::codes::stable_codes;
-use crate::confirmation::Finding;
-use crate::contact_event::InitiationMethod;
 use crate::ids::{ClientToken, ContactId, InstanceName, RegionName, UserId};
 use crate::interlock::{ClearedLeg, ContactSeen};
 use crate::ports::VendorError;
 use crate::ports::associated_contacts::AssociatedContacts;
+use crate::ports::user_data::{Directory, UserDataSeen};
 use crate::supervision::Mode;
 
 stable_codes! {
@@ -150,61 +148,6 @@ pub struct MonitorCall {
     pub client_token: ClientToken,
 }
 
-/// An answer of GetCurrentUserData.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UserDataSeen {
-    /// The current contacts of the users.
-    pub contacts: Vec<UserContact>,
-    /// The users that the answer is about. It is not documented whether users without contacts are listed.
-    pub users: BTreeSet<String>,
-    /// Whether the answer shows everything: every page was read, in the Region where the users' legs are expected.
-    pub is_complete: bool,
-    /// Where the answer comes from, if not from the endpoint that was asked first.
-    pub answered_elsewhere: Option<Endpoint>,
-}
-
-/// One current contact of a user, as GetCurrentUserData lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserContact {
-    /// The user's id.
-    pub user: String,
-    /// The contact's id.
-    pub contact: String,
-    /// The contact's InitiationMethod; Amazon Connect names none for some MONITOR contacts.
-    pub initiation_method: InitiationMethod,
-    /// The contact's AgentContactState in upper case, such as `CONNECTED` or `ENDED`.
-    pub state: String,
-    /// The id of the contact's queue.
-    pub queue: Option<String>,
-}
-
-impl UserContact {
-    /// Whether the user no longer has the contact.
-    pub fn is_over(&self) -> bool {
-        matches!(self.state.as_str(), "ENDED" | "MISSED" | "ERROR" | "REJECTED")
-    }
-
-    /// Whether it is, or may be, a supervisor's leg that has not ended.
-    pub fn may_be_live_leg(&self) -> bool {
-        !matches!(self.initiation_method, InitiationMethod::Other(_)) && !self.is_over()
-    }
-}
-
-impl UserDataSeen {
-    /// What the answer shows of a user's leg.
-    pub fn finding(&self, user: &UserId, leg: &str) -> Finding {
-        // An id that is a leg is that leg, whatever its InitiationMethod says.
-        let listed = self.contacts.iter().find(|c| c.contact.eq_ignore_ascii_case(leg));
-        match listed {
-            Some(contact) if contact.is_over() => Finding::Gone,
-            Some(_) => Finding::Alive,
-            None if self.is_complete && self.users.contains(user.as_str()) => Finding::Absent,
-            None if self.is_complete => Finding::Unlisted,
-            None => Finding::Unknown,
-        }
-    }
-}
-
 /// What SearchContacts found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LegsFound {
@@ -297,6 +240,25 @@ pub trait Telephony: Send + Sync {
         priority: Priority,
     ) -> Result<UserDataSeen, VendorError>;
 
+    /// Calls GetCurrentUserData for the users with at most 100 routing profiles who are signed in: at most
+    /// [`UserDataSeen::MAX_PAGES`] pages of 100, each a call of its own within the rate budget.
+    ///
+    /// # Errors
+    /// The vendor's.
+    async fn current_contacts_of_profiles(
+        &self,
+        endpoint: &Endpoint,
+        profiles: &[String],
+        priority: Priority,
+    ) -> Result<UserDataSeen, VendorError>;
+
+    /// Calls SearchUsers for all users of an instance: at most [`Directory::MAX_PAGES`] pages of 500, each a call of its own within
+    /// the rate budget.
+    ///
+    /// # Errors
+    /// The vendor's.
+    async fn directory(&self, instance: &InstanceName) -> Result<Directory, VendorError>;
+
     /// Calls SearchContacts for the MONITOR contacts of at most 100 users that were initiated between two moments: at most
     /// [`LegsFound::MAX_PAGES`] pages of 100, each a call of its own within the rate budget.
     ///
@@ -353,63 +315,4 @@ pub trait Telephony: Send + Sync {
     /// # Errors
     /// The vendor's.
     async fn associated_contacts(&self, endpoint: &Endpoint, id: &str) -> Result<AssociatedContacts, VendorError>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::test_support::user;
-
-    fn listed(initiation_method: &str, state: &str) -> UserContact {
-        UserContact {
-            user: "supervisor-1".into(),
-            contact: "Leg-1".into(),
-            initiation_method: InitiationMethod::parse(initiation_method),
-            state: state.into(),
-            queue: None,
-        }
-    }
-
-    #[test]
-    fn user_contact_is_over_in_each_final_state() {
-        for state in ["ENDED", "MISSED", "ERROR", "REJECTED"] {
-            assert!(listed("MONITOR", state).is_over(), "{state}");
-        }
-        for state in ["CONNECTED", "CONNECTED_ONHOLD", ""] {
-            assert!(!listed("MONITOR", state).is_over(), "{state:?}");
-        }
-    }
-
-    #[test]
-    fn user_contact_without_a_method_may_be_a_leg() {
-        for (method, state, may_be) in [
-            ("MONITOR", "CONNECTED", true),
-            ("", "CONNECTED", true),
-            ("INBOUND", "CONNECTED", false),
-            ("MONITOR", "ENDED", false),
-            ("INBOUND", "ENDED", false),
-        ] {
-            assert_eq!(listed(method, state).may_be_live_leg(), may_be, "{method} {state}");
-        }
-    }
-
-    #[test]
-    fn user_data_shows_absence_only_if_complete_and_about_the_user() {
-        let answer = |contacts: Vec<UserContact>, is_complete, about: &str| UserDataSeen {
-            contacts,
-            users: BTreeSet::from([about.to_owned()]),
-            is_complete,
-            answered_elsewhere: None,
-        };
-        let finding = |answer: UserDataSeen| answer.finding(&user("supervisor-1"), "leg-1");
-        let of = |state| answer(vec![listed("INBOUND", state)], false, "other");
-        assert_eq!(finding(of("CONNECTED")), Finding::Alive);
-        assert_eq!(finding(of("ENDED")), Finding::Gone);
-        assert_eq!(finding(answer(Vec::new(), true, "supervisor-1")), Finding::Absent);
-        assert_eq!(finding(answer(Vec::new(), false, "supervisor-1")), Finding::Unknown);
-        assert_eq!(finding(answer(Vec::new(), true, "other")), Finding::Unlisted);
-        let mut another = listed("MONITOR", "CONNECTED");
-        another.contact = "leg-2".into();
-        assert_eq!(finding(answer(vec![another], true, "supervisor-1")), Finding::Absent);
-    }
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::REGION;
 use crate::clock::real_now;
 
+/// The routing profile of users for whom no other is set.
+const ROUTING_PROFILE: &str = "33333333-3333-4333-8333-333333333333";
+
 /// A customer's contact to create.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -32,10 +35,31 @@ impl Default for NewContact {
     }
 }
 
+/// What to change of a user. What is `None` stays.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UserChange {
+    /// The user name.
+    pub username: Option<String>,
+    /// Whether the CCP is open. While it is closed, new legs of the user do not connect.
+    pub ccp_open: Option<bool>,
+    /// The id of the user's routing profile.
+    pub routing_profile_id: Option<String>,
+    /// The ids of the user's hierarchy groups, level one first, at most five.
+    pub hierarchy_group_ids: Option<Vec<String>>,
+    /// The status that the user chooses, such as `Available`. An empty one signs the user out.
+    pub status: Option<String>,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct User {
     pub(super) username: String,
     pub(super) ccp_open: bool,
+    pub(super) routing_profile: String,
+    /// The hierarchy groups of the user, level one first.
+    pub(super) hierarchy: Vec<String>,
+    /// The status that the user chose, and since when. A user without one is not signed in.
+    pub(super) status: Option<(String, Timestamp)>,
 }
 
 impl User {
@@ -43,6 +67,23 @@ impl User {
         Self {
             username: format!("{id}@example"),
             ccp_open: true,
+            routing_profile: ROUTING_PROFILE.into(),
+            hierarchy: Vec::new(),
+            status: Some(("Available".into(), real_now())),
+        }
+    }
+
+    pub(super) fn change(&mut self, change: UserChange) {
+        self.username = change.username.unwrap_or_else(|| std::mem::take(&mut self.username));
+        self.ccp_open = change.ccp_open.unwrap_or(self.ccp_open);
+        if let Some(profile) = change.routing_profile_id {
+            self.routing_profile = profile;
+        }
+        if let Some(groups) = change.hierarchy_group_ids {
+            self.hierarchy = groups;
+        }
+        if let Some(name) = change.status {
+            self.status = (!name.is_empty()).then(|| (name, real_now()));
         }
     }
 }

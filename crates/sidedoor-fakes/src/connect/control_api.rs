@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::transfers::TRANSFER_REASON;
-use super::{ConnectFake, ConnectSettings, EventSettings, ForgedEvent, NewContact};
+use super::{ConnectFake, ConnectSettings, EventSettings, ForgedEvent, NewContact, UserChange};
 use crate::browser::{Browser, Manners};
 use crate::control::{ControlRoute, ControlledFake, delete, get, message, patch, post, shared_routes};
 use crate::faults::FaultScript;
@@ -149,20 +149,19 @@ async fn transfer(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(
 #[serde(rename_all = "camelCase")]
 struct NewUser {
     user_id: String,
-    username: Option<String>,
-    #[serde(default = "open")]
-    ccp_open: bool,
-}
-
-fn open() -> bool {
-    true
+    #[serde(flatten)]
+    change: UserChange,
 }
 
 async fn add_user(State(fake): State<ConnectFake>, Json(body): Json<NewUser>) -> StatusCode {
-    fake.set_ccp_open(&body.user_id, body.ccp_open);
-    if let Some(name) = &body.username {
-        fake.name_user(&body.user_id, name);
-    }
+    let ccp_open = body.change.ccp_open.or(Some(true));
+    fake.change_user(
+        &body.user_id,
+        UserChange {
+            ccp_open,
+            ..body.change
+        },
+    );
     StatusCode::CREATED
 }
 

@@ -174,25 +174,47 @@ pub(super) fn describe_queue(state: &InstanceState, id: &str) -> Answer {
     Ok(json!({"Queue": {"QueueId": id, "QueueArn": arn, "Name": format!("Queue {id}"), "Status": "ENABLED"}}))
 }
 
-/// `POST /search-users` with one string condition, an exact user name. Sidedoor uses nothing else of it.
+/// `POST /search-users`: all users, or those with an exact user name. Sidedoor uses nothing else of it.
 pub(super) fn search_users(state: &InstanceState, body: &Value) -> Answer {
     let bad = |why: &str| ApiError::new(400, "InvalidParameterException", why);
-    let condition = body
-        .pointer("/SearchCriteria/StringCondition")
-        .ok_or_else(|| bad("the fake supports only a StringCondition"))?;
-    let text = |name: &str| condition.get(name).and_then(Value::as_str).unwrap_or_default();
-    if !text("FieldName").eq_ignore_ascii_case("username") || text("ComparisonType") != "EXACT" {
-        return Err(bad("the fake supports only an exact match of Username"));
-    }
-    let wanted = text("Value").to_lowercase();
-    let found = state
-        .users
-        .iter()
-        .filter(|(_, user)| user.username.to_lowercase() == wanted);
-    let users: Vec<Value> = found
-        .map(|(id, user)| json!({"Id": id, "Username": user.username}))
+    let wanted = match body.get("SearchCriteria") {
+        None => None,
+        Some(criteria) => {
+            let condition = criteria
+                .get("StringCondition")
+                .ok_or_else(|| bad("the fake supports only a StringCondition"))?;
+            let text = |name: &str| condition.get(name).and_then(Value::as_str).unwrap_or_default();
+            if !text("FieldName").eq_ignore_ascii_case("username") || text("ComparisonType") != "EXACT" {
+                return Err(bad("the fake supports only an exact match of Username"));
+            }
+            Some(text("Value").to_lowercase())
+        }
+    };
+    let is_wanted = |name: &str| wanted.as_ref().is_none_or(|wanted| name.to_lowercase() == *wanted);
+    let users = state.users.iter().filter(|(_, user)| is_wanted(&user.username));
+    let users: Vec<Value> = users
+        .map(|(id, user)| {
+            json!({"Id": id, "Arn": format!("{}/agent/{id}", state.instance_arn()), "Username": user.username,
+                "RoutingProfileId": user.routing_profile, "HierarchyGroupId": user.hierarchy.last()})
+        })
         .collect();
-    Ok(json!({"ApproximateTotalCount": users.len(), "Users": users}))
+    page_of(users, "Users", body, 100)
+}
+
+/// One page of a list under the member `name`, as `MaxResults` and `NextToken` of the request choose it.
+pub(super) fn page_of(all: Vec<Value>, name: &str, body: &Value, default_size: usize) -> Answer {
+    let bad = || ApiError::new(400, "InvalidParameterException", "Invalid NextToken");
+    let size = body.get("MaxResults").and_then(Value::as_u64);
+    let size = size.and_then(|n| usize::try_from(n).ok()).unwrap_or(default_size);
+    let token = body.get("NextToken").and_then(Value::as_str);
+    let begin: usize = token.map_or(Some(0), |t| t.parse().ok()).ok_or_else(bad)?;
+    let total = all.len();
+    let page: Vec<Value> = all.into_iter().skip(begin).take(size).collect();
+    let mut answer = json!({"ApproximateTotalCount": total, name: page});
+    if begin + size < total {
+        answer["NextToken"] = json!((begin + size).to_string());
+    }
+    Ok(answer)
 }
 
 /// `GET /instance/{InstanceId}`.

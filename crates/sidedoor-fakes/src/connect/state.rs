@@ -138,14 +138,6 @@ impl InstanceState {
         self.users.entry(id.to_owned()).or_insert_with(|| User::new(id))
     }
 
-    pub(super) fn name_user(&mut self, id: &str, username: &str) {
-        username.clone_into(&mut self.user(id).username);
-    }
-
-    pub(super) fn set_ccp_open(&mut self, id: &str, open: bool) {
-        self.user(id).ccp_open = open;
-    }
-
     pub(super) fn create_contact(&mut self, new: NewContact) -> String {
         let id = new.contact_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         self.user(&new.agent_id);

@@ -4,45 +4,58 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::contact::Contact;
-use super::operations::{Answer, before, epoch_seconds};
+use super::contact::{Contact, User};
+use super::operations::{Answer, before, epoch_seconds, page_of};
 use super::state::{ApiError, InstanceState};
 use crate::clock::real_now;
 
 /// `POST /metrics/userdata/{InstanceId}`.
 pub(super) fn user_data(state: &mut InstanceState, body: &Value, region: &str) -> Answer {
-    let bad = |why: &str| ApiError::new(400, "InvalidParameterException", why);
-    let agents = body
-        .pointer("/Filters/Agents")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    if agents.is_empty() {
-        return Err(bad("the fake supports only the filter Agents"));
-    }
-    let most = body.get("MaxResults").and_then(Value::as_u64).unwrap_or(100);
-    let begin: usize = body
-        .get("NextToken")
-        .and_then(Value::as_str)
-        .map_or(Some(0), |t| t.parse().ok())
-        .ok_or_else(|| bad("Invalid NextToken"))?;
-    let most = usize::try_from(most).unwrap_or(100);
     let now = real_now();
     let seen_at = match state.settings.poll_staleness_ms {
         0 => now,
         stalest => before(now, state.rng.u64(0..=stalest)),
     };
-    let users = agents.iter().filter_map(Value::as_str);
-    let users: Vec<Value> = users
+    let users: Vec<Value> = users_asked_for(state, body)?
+        .iter()
         .map(|user| user_entry(state, user, seen_at, region))
         .filter(|entry| !state.settings.omit_idle_users || entry["Contacts"] != json!([]))
         .collect();
-    let page: Vec<&Value> = users.iter().skip(begin).take(most).collect();
-    let mut answer = json!({"UserDataList": page, "ApproximateTotalCount": users.len()});
-    if begin + most < users.len() {
-        answer["NextToken"] = json!((begin + most).to_string());
+    page_of(users, "UserDataList", body, 100)
+}
+
+/// The users that the filters select. AWS: "A maximum of one filter can be passed from queues, routing profiles, agents, and user
+/// hierarchy groups." What it answers without any is not documented; the fake refuses that.
+fn users_asked_for(state: &InstanceState, body: &Value) -> Result<Vec<String>, ApiError> {
+    const EXCLUSIVE: [&str; 4] = ["Agents", "RoutingProfiles", "UserHierarchyGroups", "Queues"];
+    let bad = |why: &str| ApiError::new(400, "InvalidParameterException", why);
+    let ids = |filter: &str| -> Option<Vec<&str>> {
+        let listed = body.pointer(&format!("/Filters/{filter}"))?.as_array()?;
+        Some(listed.iter().filter_map(Value::as_str).collect())
+    };
+    let given: Vec<_> = EXCLUSIVE
+        .into_iter()
+        .filter_map(|name| Some((name, ids(name)?)))
+        .collect();
+    let [(filter, wanted)] = given.as_slice() else {
+        return Err(bad(
+            "exactly one of the filters Queues, RoutingProfiles, Agents and UserHierarchyGroups is needed",
+        ));
+    };
+    // "Real-time active user data": users who are not signed in are not found by what they belong to.
+    let active = |belongs: &dyn Fn(&User) -> bool| {
+        let users = state.users.iter();
+        let found = users.filter(|(_, user)| user.status.is_some() && belongs(user));
+        found.map(|(id, _)| id.clone()).collect()
+    };
+    match *filter {
+        "Agents" => Ok(wanted.iter().map(|id| (*id).to_owned()).collect()),
+        "RoutingProfiles" => Ok(active(&|user| wanted.contains(&user.routing_profile.as_str()))),
+        "UserHierarchyGroups" => Ok(active(&|user| {
+            user.hierarchy.iter().any(|group| wanted.contains(&group.as_str()))
+        })),
+        _ => Err(bad("the fake does not support the filter Queues")),
     }
-    Ok(answer)
 }
 
 /// One user with their contacts at the real time `seen_at`.
@@ -56,7 +69,22 @@ fn user_entry(state: &InstanceState, user: &str, seen_at: Timestamp, region: &st
     then.retain(|c| state.settings.list_monitor_legs || c.initiation_method != "MONITOR");
     then.sort_by(|a, b| (a.started_at, &a.id).cmp(&(b.started_at, &b.id)));
     let contacts: Vec<Value> = then.iter().map(|c| contact_entry(state, c)).collect();
-    json!({"User": {"Id": user, "Arn": format!("{}/agent/{user}", state.instance_arn())}, "Contacts": contacts})
+    let arn = state.instance_arn();
+    let mut entry = json!({"User": {"Id": user, "Arn": format!("{arn}/agent/{user}")}, "Contacts": contacts});
+    let Some(known) = state.users.get(user) else {
+        return entry;
+    };
+    let profile = &known.routing_profile;
+    entry["RoutingProfile"] = json!({"Id": profile, "Arn": format!("{arn}/routing-profile/{profile}")});
+    let levels = ["LevelOne", "LevelTwo", "LevelThree", "LevelFour", "LevelFive"];
+    for (level, group) in levels.iter().zip(&known.hierarchy) {
+        entry["HierarchyPath"][level] = json!({"Id": group, "Arn": format!("{arn}/agent-group/{group}")});
+    }
+    if let Some((name, since)) = &known.status {
+        let since = epoch_seconds(state.stamp(*since).as_millisecond());
+        entry["Status"] = json!({"StatusName": name, "StatusStartTimestamp": since});
+    }
+    entry
 }
 
 fn contact_entry(state: &InstanceState, c: &Contact) -> Value {

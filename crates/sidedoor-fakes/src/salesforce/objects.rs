@@ -79,6 +79,7 @@ impl Object {
             "Connect_User_Id__c",
             "Supervisor_Username__c",
             "Agent_Username__c",
+            "Request_Reason__c",
             "Channel__c",
             "Queue__c",
             "Mode__c",
@@ -117,7 +118,7 @@ impl Object {
         let fields = [
             vec![id, key],
             of(&text, "string"),
-            of(&["Rejoin__c"], "boolean"),
+            of(&["Rejoin__c", "Left_Overdue__c"], "boolean"),
             of(&numbers, "double"),
             of(&times, "datetime"),
             lookups,

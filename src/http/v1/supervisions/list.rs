@@ -26,7 +26,7 @@ pub(crate) async fn handle(
         found,
         to_read,
         |last| last.supervision.id.to_string(),
-        |stored| SupervisionView::of(&app.usecases, &stored),
+        |stored| SupervisionView::for_caller(&app.usecases, &stored, &by.caller),
     );
     Ok(json(StatusCode::OK, &page))
 }

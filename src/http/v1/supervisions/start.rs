@@ -16,10 +16,12 @@ use crate::http::views::supervision::SupervisionView;
 use crate::http::{AppState, idempotency};
 use crate::usecases::identity::IdentityError;
 use crate::usecases::identity::supervisors::SupervisorRef;
-use crate::usecases::monitoring::start::{StartOutcome, StartRequest};
+use crate::usecases::monitoring::start::{StartOutcome, StartRequest, StartTarget};
 
 /// The longest user name in Amazon Connect.
 const USERNAME: usize = 100;
+/// The longest reason, as long as the record's field.
+const LONGEST_REASON: usize = 255;
 /// The longest name of a jurisdiction.
 const JURISDICTION: usize = 64;
 
@@ -60,7 +62,7 @@ pub(crate) async fn handle(State(app): State<AppState>, Command { by, body }: Co
 pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Problem> {
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
-    let contact = body.required("contactId", |raw| name(ContactId::parse(raw)));
+    let contact = body.optional("contactId", |raw| name(ContactId::parse(raw)));
     if !body.gives("supervisor")
         && let Some(why) = caller.unbound
     {
@@ -84,6 +86,10 @@ pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     let mode = body.optional("mode", RequestedMode::parse);
     let instance = body.optional("instance", |raw| name(InstanceName::parse(raw)));
     let agent = body.optional("agentUserId", |raw| name(UserId::parse(raw)));
+    if !body.gives("contactId") && !body.gives("agentUserId") {
+        body.problem("contactId", "is required, or agentUserId");
+    }
+    let reason = body.optional("reason", text(LONGEST_REASON));
     let jurisdiction = body.optional("jurisdiction", text(JURISDICTION));
     let leave_current = body.flag("leaveCurrent").unwrap_or(false);
     // The body is not malformed: it is right for a credential that names a supervisor. So 422 and not 400.
@@ -98,18 +104,22 @@ pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
         }
     })?;
     let mode = mode.map_or(Ok(Mode::Silent), RequestedMode::available)?;
-    let (Some(contact), Some(supervisor)) = (contact, supervisor) else {
+    let target = match (contact, agent) {
+        (Some(contact), agent) => Some(StartTarget::Contact(contact, agent)),
+        (None, agent) => agent.map(StartTarget::Agent),
+    };
+    let (Some(target), Some(supervisor)) = (target, supervisor) else {
         return Err(Problem::invalid(Vec::new()));
     };
     Ok(StartRequest {
-        contact,
+        target,
         supervisor,
         salesforce_user_id,
         voice_call_id,
         mode,
         instance,
         leave_current,
-        agent,
+        reason,
         jurisdiction,
     })
 }
