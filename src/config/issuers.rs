@@ -53,7 +53,7 @@ pub(super) fn read(r: &mut Reader, index: usize) -> Option<IssuerSettings> {
         auth::read_scopes(r, &at("scopes"))
     } else {
         r.pass_over(&at("scopes"));
-        vec![Scope::Supervise, Scope::Board, Scope::Presence]
+        vec![Scope::Supervise]
     };
     let event_source = auth::read_event_source(r, &at, &scopes);
     let board = auth::read_board_limits(r, &at, &scopes);

@@ -130,6 +130,7 @@ fields! {
     channel = "Channel__c", TEXT, "VOICE, CHAT or TASK.";
     queue = "Queue__c", TEXT, "The contact's queue.";
     mode = "Mode__c", TEXT, "SILENT or BARGE.";
+    left_overdue = "Left_Overdue__c", CHECKBOX, "Whether the leave was confirmed only after its deadline.";
     request_reason = "Request_Reason__c", TEXT, "Why the supervisor listened.";
     rejoin = "Rejoin__c", CHECKBOX, "Whether this supervisor had listened to this contact before.";
     joined_at = "Joined_At__c", TIME, "When the supervisor was connected.";

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use sidedoor_domain::authority::Unbound;
 use sidedoor_domain::ports::{StoreError, VendorError};
 
-use super::problem::{ContactChoiceView, OnCallView, Problem, capitalised, shortened};
+use super::problem::{ContactChoiceView, CurrentSupervisionView, OnCallView, Problem, capitalised, shortened};
 use super::problem_code::ProblemCode;
 use crate::usecases::board::BoardError;
 use crate::usecases::clocks::ClockError;
@@ -134,13 +134,16 @@ const SUPERVISOR_BUSY_RETRY_MS: u32 = 5000;
 impl From<MonitoringError> for Problem {
     fn from(e: MonitoringError) -> Self {
         match e {
-            MonitoringError::SupervisorBusy { holder, contact } => {
+            MonitoringError::SupervisorBusy(holder) => {
+                let contact = holder.contact.as_ref();
                 let contact = contact.map_or_else(|| "another contact".into(), |id| format!("contact {id}"));
                 let detail = format!(
-                    "The supervisor is on {contact} already (supervision {holder}); Connect allows one voice contact at a time."
+                    "The supervisor is on {contact} already (supervision {}); Connect allows one voice contact at a time.",
+                    holder.id
                 );
                 Self {
-                    conflicts_with: Some(holder.to_string()),
+                    conflicts_with: Some(holder.id.to_string()),
+                    current: Some(CurrentSupervisionView::of(&holder)),
                     retry_after_ms: Some(SUPERVISOR_BUSY_RETRY_MS),
                     ..Self::new(ProblemCode::SupervisorConflict, detail)
                 }

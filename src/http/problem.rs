@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sidedoor_domain::ports::user_data::UserContact;
+use sidedoor_domain::supervision::{Channel, Supervision};
 
 use super::middleware::current_request_id;
 use super::problem_code::ProblemCode;
@@ -55,6 +56,8 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) conflicts_with: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) current: Option<CurrentSupervisionView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) retry_after_ms: Option<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) on_call: Vec<OnCallView>,
@@ -76,6 +79,27 @@ pub(super) struct OnCallView {
     connect_user_id: Option<String>,
     username: Option<String>,
     state: &'static str,
+}
+
+/// The supervision that a supervisor's other leg belongs to.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CurrentSupervisionView {
+    supervision_id: String,
+    contact_id: Option<String>,
+    channel: Option<&'static str>,
+    state: &'static str,
+}
+
+impl CurrentSupervisionView {
+    pub(super) fn of(s: &Supervision) -> Self {
+        Self {
+            supervision_id: s.id.to_string(),
+            contact_id: s.contact.as_ref().map(ToString::to_string),
+            channel: s.channel.map(Channel::as_str),
+            state: s.state.as_str(),
+        }
+    }
 }
 
 /// A contact that an agent is on.
@@ -123,6 +147,7 @@ impl Problem {
             request_id: current_request_id(),
             supervision_id: None,
             conflicts_with: None,
+            current: None,
             retry_after_ms: None,
             on_call: Vec::new(),
             contacts: Vec::new(),

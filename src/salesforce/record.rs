@@ -34,6 +34,7 @@ pub(super) fn body(participant: &ParticipantRecord, fields: &FieldNames) -> Map<
     put(&fields.channel, json!(participant.channel));
     put(&fields.queue, json!(participant.queue));
     put(&fields.mode, json!(participant.mode));
+    put(&fields.left_overdue, json!(participant.left_overdue));
     put(&fields.request_reason, json!(participant.request_reason));
     put(&fields.rejoin, json!(participant.rejoin));
     put(&fields.joined_at, json!(participant.joined_at.map(date_time)));

@@ -162,6 +162,8 @@ pub(super) fn settings() -> UseCaseSettings {
         join_ttl: SignedDuration::from_secs(30),
         leave_deadline: SignedDuration::from_secs(15),
         directive_ttl: SignedDuration::from_secs(60),
+        board_poll: Duration::from_secs(5),
+        board_routing_profiles: Vec::new(),
         idle_poll: SignedDuration::from_secs(30),
         completeness_every: None,
         after_check_grace: SignedDuration::from_millis(500),

@@ -12,10 +12,10 @@ mod switch;
 
 use std::sync::Arc;
 
-use sidedoor_domain::ids::{ContactId, SupervisionId, UserId};
+use sidedoor_domain::ids::{SupervisionId, UserId};
 use sidedoor_domain::ports::user_data::UserContact;
 use sidedoor_domain::rejoin::Compliance;
-use sidedoor_domain::supervision::{State, Supervisor};
+use sidedoor_domain::supervision::{State, Supervision, Supervisor};
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -70,14 +70,9 @@ impl ComplianceRules {
 /// Why a supervision was not started, or its mode not changed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum MonitoringError {
-    /// The supervisor already monitors another contact, in this supervision.
+    /// The supervisor already is on another contact, in this supervision.
     #[error("the supervisor is on another contact already")]
-    SupervisorBusy {
-        /// That supervision.
-        holder: SupervisionId,
-        /// Its contact, if it is known.
-        contact: Option<ContactId>,
-    },
+    SupervisorBusy(Box<Supervision>),
     /// Only a supervision that is MONITORING has a mode to change.
     #[error("the supervision is {}, not MONITORING", .0.as_str())]
     NotMonitoring(State),

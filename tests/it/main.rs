@@ -6,6 +6,13 @@
 
 mod architecture;
 
+/// The board of agents, and starts from it.
+mod board {
+    mod agents;
+    mod limits;
+    mod starts;
+}
+
 /// Calibration of the vendors' clocks, probes, and a run with two separate clocks.
 mod clocks {
     pub mod calibration;

@@ -37,6 +37,8 @@ pub struct ParticipantRecord {
     pub queue: Option<String>,
     /// `SILENT`, or `BARGE` if the supervisor barged in at any time.
     pub mode: &'static str,
+    /// Whether the leave was overdue before the end was confirmed.
+    pub left_overdue: bool,
     /// Why the supervisor listened, in the words of the request.
     pub request_reason: Option<String>,
     /// Whether this supervisor had listened to this contact before.
@@ -124,6 +126,7 @@ impl ParticipantRecord {
                 Mode::Silent
             })
             .as_str(),
+            left_overdue: supervision.was_overdue || supervision.overdue,
             request_reason: supervision.request_reason.clone(),
             rejoin: supervision.compliance.rejoin,
             joined_at: supervision.joined.map(|j| j.at),

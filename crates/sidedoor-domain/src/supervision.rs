@@ -310,6 +310,8 @@ pub struct Supervision {
     pub state: State,
     /// Whether a disconnect has passed its deadline without evidence of the end.
     pub overdue: bool,
+    /// Whether the leave was overdue before the end was confirmed.
+    pub was_overdue: bool,
     /// When the start was requested; `None` for observed legs.
     pub requested_at: Option<Timestamp>,
     /// The trace of the request that started it, if there was one.

@@ -58,6 +58,8 @@ pub(super) struct SupervisionDocument {
     compliance: ComplianceDocument,
     state: State,
     overdue: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    was_overdue: bool,
     requested_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trace_parent: Option<TraceParent>,
@@ -198,6 +200,7 @@ impl From<Supervision> for SupervisionDocument {
             compliance: from.compliance.into(),
             state: from.state,
             overdue: from.overdue,
+            was_overdue: from.was_overdue,
             requested_at: from.requested_at,
             trace_parent: from.trace_parent,
             waits_for: from.waits_for,
@@ -243,6 +246,7 @@ impl From<SupervisionDocument> for Supervision {
             compliance: from.compliance.into(),
             state: from.state,
             overdue: from.overdue,
+            was_overdue: from.was_overdue,
             requested_at: from.requested_at,
             trace_parent: from.trace_parent,
             waits_for: from.waits_for,

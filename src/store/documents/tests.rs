@@ -59,6 +59,7 @@ fn full() -> Supervision {
     s.region = RegionName::parse("us-east-1").ok();
     s.leg = Some(LegId::from_monitor_answer("leg-1", &contact).expect("a leg"));
     s.voice_call_id = Some("0LQ000000000001AAA".into());
+    s.was_overdue = true;
     s.request_reason = Some("coaching, week 2".into());
     s.agent = Some(user("agent-1"));
     s.names = Names {
@@ -222,6 +223,8 @@ fn empty() -> Supervision {
         salesforce_user_id: None,
     };
     s.voice_call_id = None;
+    s.request_reason = None;
+    s.was_overdue = false;
     s.agent = None;
     s.names = Names::default();
     s.allowed = None;
@@ -293,9 +296,23 @@ fn document_of_supervision_is_the_golden_one() {
     }
 }
 
+fn without_reasons() -> Supervision {
+    Supervision {
+        request_reason: None,
+        was_overdue: false,
+        ..full()
+    }
+}
+
+#[test]
+fn document_from_before_reasons_is_readable() {
+    let text = std::fs::read_to_string(golden("supervision-1-before-reasons.json")).expect("there");
+    assert_eq!(read_supervision(&text).expect("readable"), without_reasons());
+}
+
 /// Nothing is looked up any more for a supervision from before names were stored.
 fn without_names() -> Supervision {
-    let mut s = full();
+    let mut s = without_reasons();
     s.names = Names {
         is_complete: true,
         ..Names::default()

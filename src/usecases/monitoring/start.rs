@@ -175,11 +175,9 @@ impl MonitoringService {
             new.start_joining(now)
                 .map_err(|_| UseCaseError::Unexpected("a new supervision should be able to start joining"))?;
         }
-        let mut outcome = format!("contact {contact}, {}", compliance::describe(&new.compliance));
-        if let Some(reason) = &ask.reason {
-            outcome.push_str(&format!(", reason: {reason}"));
-        }
-        let mut audit = vec![self.ctx.audit(request, AuditAction::SupervisionRequested, id, outcome)];
+        let outcome = format!("contact {contact}, {}", compliance::describe(&new.compliance));
+        let requested = self.ctx.audit(request, AuditAction::SupervisionRequested, id, outcome);
+        let mut audit = vec![requested.because(ask.reason.clone())];
         audit.extend(admission.is_some().then(|| self.join_begun_entry(id)));
         let change = Transaction {
             key: request.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
@@ -323,10 +321,7 @@ impl MonitoringService {
         if stored.supervision.contact.as_ref() == Some(contact) {
             self.answer_existing(stored, request).await
         } else {
-            Err(MonitoringError::SupervisorBusy {
-                holder,
-                contact: stored.supervision.contact,
-            })
+            Err(MonitoringError::SupervisorBusy(Box::new(stored.supervision)))
         }
     }
 }

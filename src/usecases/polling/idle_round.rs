@@ -111,7 +111,8 @@ impl PollingService {
                 continue;
             }
             round.is_running = true;
-            round.next_board = Some(now + self.ctx.settings.board_poll);
+            // While the board is not viewed, the first view begins a round at once.
+            round.next_board = is_viewed.then(|| now + self.ctx.settings.board_poll);
             if is_due {
                 // After a start the first round is soon, because events may have been lost meanwhile.
                 round.next = Some(now + self.round_after(self.ctx.now()));

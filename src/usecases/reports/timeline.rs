@@ -43,6 +43,11 @@ impl ReportService {
         let stored = self.ctx.get(id, request).await?;
         let s = &stored.supervision;
         let mut all = Vec::new();
+        // Before the audit, because the sort keeps the order of entries of the same millisecond, and evidence precedes its conclusion.
+        if let Some(leg) = s.leg.as_ref().map(LegId::as_str) {
+            let evidence = self.ctx.store().evidence(&s.instance, leg).await?;
+            all.extend(evidence.iter().map(evidence_entry));
+        }
         // Directives come from the supervision below, because it also has their acknowledgements.
         let audit = self.ctx.store().audit_of(id, MAX_AUDIT_LINES).await?;
         for line in audit.into_iter().filter(|line| !line.action.is_about_a_directive()) {
@@ -56,10 +61,6 @@ impl ReportService {
                 },
                 vendor_timestamp: None,
             });
-        }
-        if let Some(leg) = s.leg.as_ref().map(LegId::as_str) {
-            let evidence = self.ctx.store().evidence(&s.instance, leg).await?;
-            all.extend(evidence.iter().map(evidence_entry));
         }
         all.extend(directive_entries(s));
         all.extend(stored.record_sync.as_ref().and_then(record_entry));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::app::{Answer, OPERATOR, TestApp};
+use crate::support::app::{AUDITOR, Answer, OPERATOR, TestApp};
 
 /// An endpoint that answers `times` requests with the given head and its date, and then closes connections without an answer.
 struct Endpoint {
@@ -63,7 +63,7 @@ async fn probe(app: &TestApp, vendor: &str, body: &Value) -> Answer {
 /// The audit's entries about probes, oldest first: phase and outcome.
 async fn audit_entries(app: &TestApp) -> Vec<(String, String)> {
     let path = "/v1/audit?action=vendor.probed";
-    let entries = app.call("GET", path).key(OPERATOR).send().await.body;
+    let entries = app.call("GET", path).key(AUDITOR).send().await.body;
     let text = |line: &Value, name: &str| line[name].as_str().expect("text").to_owned();
     let items = entries["items"].as_array().expect("lines").iter().rev();
     items.map(|line| (text(line, "phase"), text(line, "outcome"))).collect()

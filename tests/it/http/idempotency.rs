@@ -3,7 +3,7 @@
 use serde_json::json;
 use sidedoor_fakes::Fault;
 
-use crate::support::app::{BACK_END, OPERATOR, SUPERVISOR_1, TestApp, start};
+use crate::support::app::{AUDITOR, BACK_END, OPERATOR, SUPERVISOR_1, TestApp, start};
 use crate::support::sql;
 
 #[tokio::test]
@@ -325,7 +325,7 @@ async fn idempotency_covers_delivery_replays_and_probes() {
         "begunBefore": "2100-01-01T00:00:00Z", "dryRun": false});
     let lines = async |action: &'static str| {
         let path = format!("/v1/audit?action={action}");
-        let page = app.call("GET", &path).key(OPERATOR).send().await.body;
+        let page = app.call("GET", &path).key(AUDITOR).send().await.body;
         page["items"].as_array().expect("lines").len()
     };
     for (path, body, other, action, written) in [

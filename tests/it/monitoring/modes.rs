@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, OPERATOR, READER, SUPERVISOR_1, TestApp};
+use crate::support::app::{Answer, OPERATOR, READER, SPEAKER_1, SUPERVISOR_1, TestApp};
 use crate::support::sql;
 
 async fn listen(app: &TestApp, call: &str, supervisor: &str, mode: &str) -> String {
@@ -25,7 +25,7 @@ async fn change(app: &TestApp, id: &str, mode: &str, key: &str) -> Answer {
 
 async fn barged_in(app: &TestApp, call: &str, supervisor: &str) -> String {
     let id = listen(app, call, supervisor, "BARGE").await;
-    let asked = change(app, &id, "BARGE", SUPERVISOR_1).await;
+    let asked = change(app, &id, "BARGE", SPEAKER_1).await;
     app.browser(supervisor).obey(&asked.body["nextAction"]).await;
     app.until(&id, "BARGE", |s| s["mode"] == "BARGE").await;
     id
@@ -39,7 +39,7 @@ async fn mode_change_is_made_by_browser_confirmed_by_evidence() {
     let seen = app.get(&id).await.body;
     assert_eq!((&seen["mode"], &seen["hasBarged"]), (&json!("SILENT"), &json!(false)));
 
-    let asked = change(&app, &id, "BARGE", SUPERVISOR_1).await;
+    let asked = change(&app, &id, "BARGE", SPEAKER_1).await;
     assert_eq!(asked.status, 202);
     let action = &asked.body["nextAction"];
     assert_eq!(
@@ -50,7 +50,7 @@ async fn mode_change_is_made_by_browser_confirmed_by_evidence() {
         asked.body["mode"], "SILENT",
         "an accepted mode change is not yet confirmed"
     );
-    let again = change(&app, &id, "BARGE", SUPERVISOR_1).await;
+    let again = change(&app, &id, "BARGE", SPEAKER_1).await;
     assert_eq!(
         again.body["nextAction"]["directiveId"], action["directiveId"],
         "both requests return the same directive"
@@ -64,14 +64,14 @@ async fn mode_change_is_made_by_browser_confirmed_by_evidence() {
         (&json!("SILENT"), &Value::Null)
     );
 
-    let action = change(&app, &id, "BARGE", SUPERVISOR_1).await.body["nextAction"].clone();
+    let action = change(&app, &id, "BARGE", SPEAKER_1).await.body["nextAction"].clone();
     assert_eq!(app.browser("supervisor-1").obey(&action).await, "DONE");
     let barged = app.until(&id, "BARGE", |s| s["mode"] == "BARGE").await;
     assert!(
         !barged["modeChange"]["confirmedAt"].is_null() && barged["nextAction"].is_null(),
         "{barged:#}"
     );
-    let already = change(&app, &id, "BARGE", SUPERVISOR_1).await;
+    let already = change(&app, &id, "BARGE", SPEAKER_1).await;
     assert_eq!((already.status, &already.body["nextAction"]), (200, &Value::Null));
 
     let back = change(&app, &id, "SILENT", OPERATOR).await;
@@ -95,7 +95,8 @@ async fn mode_not_allowed_is_refused_and_changes_nothing() {
     let call = app.connect().create_call();
     let id = listen(&app, &call, "supervisor-1", "SILENT").await;
     for (mode, key, status, code) in [
-        ("BARGE", SUPERVISOR_1, 409, "mode_forbidden"),
+        ("BARGE", SPEAKER_1, 409, "mode_forbidden"),
+        ("BARGE", SUPERVISOR_1, 403, "action_forbidden"),
         ("WHISPER", SUPERVISOR_1, 422, "mode_unsupported"),
         ("LOUD", SUPERVISOR_1, 400, "request_invalid"),
         ("BARGE", OPERATOR, 403, "action_forbidden"),
@@ -122,9 +123,36 @@ async fn mode_not_allowed_is_refused_and_changes_nothing() {
         ..Default::default()
     });
     let watching = listen(&app, &task, "supervisor-1", "BARGE").await;
-    let refused = change(&app, &watching, "BARGE", SUPERVISOR_1).await;
+    let refused = change(&app, &watching, "BARGE", SPEAKER_1).await;
     assert_eq!((refused.status, refused.code()), (422, "mode_unsupported"));
     app.connect().hang_up(&task, "AGENT").expect("over");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn mode_barge_needs_the_scope_barge() {
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let body = json!({"contactId": call, "mode": "BARGE"});
+    let ask = async |key| app.call("POST", "/v1/supervisions").key(key).json(&body).send().await;
+    let refused = ask(SUPERVISOR_1).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (403, "action_forbidden"),
+        "{}",
+        refused.text
+    );
+    assert_eq!(app.connect().calls("MonitorContact"), 0);
+    let granted = ask(SPEAKER_1).await;
+    assert_eq!(granted.status, 201, "{}", granted.text);
+    let id = granted.id();
+    app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    // A supervision that may speak, asked by a credential that may only listen.
+    let refused = change(&app, &id, "BARGE", SUPERVISOR_1).await;
+    assert_eq!((refused.status, refused.code()), (403, "action_forbidden"));
+    assert_eq!(app.get(&id).await.body["modeChange"], Value::Null);
+    assert_eq!(change(&app, &id, "BARGE", SPEAKER_1).await.status, 202);
+    app.leave(&id, "supervisor-1").await;
     app.finish().await;
 }
 
@@ -294,7 +322,7 @@ async fn mode_change_survives_crash_and_leave_withdraws_it() {
     let mut app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = listen(&app, &call, "supervisor-1", "BARGE").await;
-    let asked = change(&app, &id, "BARGE", SUPERVISOR_1).await;
+    let asked = change(&app, &id, "BARGE", SPEAKER_1).await;
     app.crash_and_restart().await;
     let after = app.get(&id).await.body;
     assert_eq!(

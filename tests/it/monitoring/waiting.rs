@@ -13,6 +13,10 @@ async fn start_waits_for_leave_that_is_underway() {
     let refused = app.listen(&second, "supervisor-1").await;
     assert_eq!((refused.status, refused.code()), (409, "supervisor_conflict"));
     assert_eq!(refused.body["conflictsWith"], s["id"]);
+    assert_eq!(
+        refused.body["current"],
+        json!({"supervisionId": s["id"], "contactId": s["contactId"], "channel": "VOICE", "state": s["state"]})
+    );
     assert!(refused.body["retryAfterMs"].as_u64().is_some_and(|ms| ms > 0));
     assert!(
         refused.body["detail"].as_str().expect("text").contains(&first),

@@ -12,12 +12,12 @@ use sidedoor_domain::ports::{Store, Transaction};
 use sidedoor_fakes::Fault;
 use sidedoor_fakes::connect::NewContact;
 
-use crate::support::app::{Answer, BACK_END, CARRIER, EVENTS, OPERATOR, READER, TestApp};
+use crate::support::app::{AUDITOR, Answer, BACK_END, CARRIER, EVENTS, OPERATOR, READER, TestApp};
 
 async fn entries(app: &TestApp, query: &str) -> Vec<Value> {
     let page = app
         .call("GET", &format!("/v1/audit?pageSize=200&{query}"))
-        .key(READER)
+        .key(AUDITOR)
         .send()
         .await;
     assert_eq!(page.status, 200, "{}", page.text);
@@ -317,7 +317,7 @@ async fn audit_is_filtered_paged_and_exported() {
     loop {
         let page = app
             .call("GET", &format!("/v1/audit?pageSize=2{cursor}"))
-            .key(OPERATOR)
+            .key(AUDITOR)
             .send()
             .await
             .body;
@@ -331,7 +331,7 @@ async fn audit_is_filtered_paged_and_exported() {
     let export = app
         .http
         .get(format!("{}/v1/audit", app.url))
-        .bearer_auth(READER)
+        .bearer_auth(AUDITOR)
         .header("accept", "application/x-ndjson")
         .send()
         .await
@@ -342,7 +342,7 @@ async fn audit_is_filtered_paged_and_exported() {
     exported.reverse();
     assert_eq!(exported, whole);
 
-    for key in [BACK_END, EVENTS] {
+    for key in [BACK_END, EVENTS, READER, OPERATOR] {
         let refused = app.call("GET", "/v1/audit").key(key).send().await;
         assert_eq!((refused.status, refused.code()), (403, "action_forbidden"));
     }
@@ -354,7 +354,7 @@ async fn audit_is_filtered_paged_and_exported() {
         "supervisionId=1",
         "colour=red",
     ] {
-        let refused = app.call("GET", &format!("/v1/audit?{bad}")).key(READER).send().await;
+        let refused = app.call("GET", &format!("/v1/audit?{bad}")).key(AUDITOR).send().await;
         assert_eq!((refused.status, refused.code()), (400, "request_invalid"), "{bad}");
     }
     let actions: BTreeSet<&str> = texts(&whole, "action").into_iter().collect();

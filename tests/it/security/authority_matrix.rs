@@ -155,6 +155,11 @@ async fn ask(app: &TestApp, callers: &Callers, role: Role, about: &Made, act: Ac
     call.send().await
 }
 
+/// How long a join is in progress, ms.
+const JOIN_MS: u64 = 6000;
+/// The most cells that are called for one join, so that all are called while it is in progress, also on a busy machine.
+const CELLS_OF_A_JOIN: usize = 50;
+
 /// A supervision of this owner in this state.
 async fn make(app: &TestApp, owner: Owner, state: State) -> Made {
     let call = app.connect().create_call();
@@ -175,7 +180,7 @@ async fn make(app: &TestApp, owner: Owner, state: State) -> Made {
         found["id"].as_str().expect("an id").to_owned()
     } else {
         if state == State::Joining {
-            app.connect().fault(Fault::late("MonitorContact", 8000));
+            app.connect().fault(Fault::late("MonitorContact", JOIN_MS));
         }
         app.listen(&call, user).await.id()
     };
@@ -234,9 +239,26 @@ async fn ask_about(app: &TestApp, callers: &Callers, owner: Owner, state: State,
     let cells = ROLES.iter().flat_map(|role| acts.iter().map(|act| (*role, *act)));
     let (mut deciding, mut all): (Vec<_>, Vec<_>) =
         cells.partition(|(role, act)| expected(*role, owner, state, *act).1);
-    all.extend(&deciding);
-    ask_all(app, callers, make(app, owner, state).await, &all, asked).await;
-    if state != State::Joining {
+    if state == State::Joining {
+        let mut parts = all.chunks(CELLS_OF_A_JOIN).peekable();
+        while let Some(part) = parts.next() {
+            let last = if parts.peek().is_none() {
+                deciding.as_slice()
+            } else {
+                &[]
+            };
+            ask_all(
+                app,
+                callers,
+                make(app, owner, state).await,
+                &[part, last].concat(),
+                asked,
+            )
+            .await;
+        }
+    } else {
+        all.extend(&deciding);
+        ask_all(app, callers, make(app, owner, state).await, &all, asked).await;
         for _ in 1..deciding.len() {
             deciding.rotate_left(1);
             ask_all(app, callers, make(app, owner, state).await, &deciding, asked).await;

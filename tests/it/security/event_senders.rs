@@ -18,7 +18,7 @@ fn two_instances() -> TestAppBuilder {
         .set("CONNECT__INSTANCES__EAST__ENDPOINT_URL", "http://127.0.0.1:9")
         .set("CONNECT__DEFAULT_INSTANCE", "main")
         .set("AUTH__API_KEYS__1__INSTANCES", "main")
-        .set("AUTH__API_KEYS__5__INSTANCES", "main")
+        .set("AUTH__API_KEYS__10__INSTANCES", "main")
 }
 
 fn arn(instance: &str) -> String {

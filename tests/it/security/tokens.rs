@@ -304,7 +304,7 @@ async fn token_issuer_alone_requires_a_credential() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
     let mut built = TestApp::build().issuer("JWKS_URL", &server.url);
-    for i in 0..5 {
+    for i in 0..10 {
         for key in ["NAME", "SECRET", "SCOPES", "SUPERVISOR", "VENDOR", "INSTANCES"] {
             built = built.unset(&format!("AUTH__API_KEYS__{i}__{key}"));
         }

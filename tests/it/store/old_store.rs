@@ -24,7 +24,7 @@ use sidedoor_domain::ports::store::{
 };
 use sidedoor_fakes::Fault;
 
-use crate::support::app::{CARRIER, OPERATOR, READER, TestApp};
+use crate::support::app::{AUDITOR, CARRIER, OPERATOR, READER, TestApp};
 use crate::support::everything::{ANSWERED, Asked, OF_NONE, RUNNING, everything};
 use crate::support::{sql, sql_with};
 
@@ -231,6 +231,9 @@ async fn get(app: &TestApp, path: &str) -> Value {
 }
 
 fn key_for(path: &str) -> &'static str {
+    if path.starts_with("/v1/audit") {
+        return AUDITOR;
+    }
     let reads = ["/v1/supervisions", "/v1/vendors"];
     if reads.iter().any(|read| path.starts_with(read)) {
         READER

@@ -28,6 +28,13 @@ pub const CARRIER: &str = "key-of-the-carrier-01";
 pub const OPERATOR: &str = "key-of-an-operator-01";
 pub const READER: &str = "key-that-only-reads-1";
 pub const SUPERVISOR_1: &str = "key-of-supervisor-1-x";
+/// A key of supervisor-1 with which they may also speak.
+pub const SPEAKER_1: &str = "key-of-supervisor-1-s";
+pub const BOARD: &str = "key-that-sees-a-board";
+pub const PRESENCE: &str = "key-that-sees-whos-on";
+pub const AUDITOR: &str = "key-that-reads-audits";
+/// A key with the scope `barge` and no other.
+pub const ONLY_BARGE: &str = "key-that-may-do-nought";
 
 pub struct TestAppBuilder {
     settings: BTreeMap<String, String>,
@@ -173,6 +180,11 @@ fn defaults(fakes: &Fakes, store: PathBuf) -> BTreeMap<String, String> {
         ("operator", OPERATOR, "operate"),
         ("reader", READER, "read"),
         ("supervisor-1", SUPERVISOR_1, "supervise"),
+        ("supervisor-1-speaks", SPEAKER_1, "supervise,barge"),
+        ("board", BOARD, "board"),
+        ("presence", PRESENCE, "presence"),
+        ("auditor", AUDITOR, "audit"),
+        ("only-barge", ONLY_BARGE, "barge"),
     ];
     for (i, (name, secret, scopes)) in keys.iter().enumerate() {
         set(&format!("AUTH__API_KEYS__{i}__NAME"), name);
@@ -182,6 +194,7 @@ fn defaults(fakes: &Fakes, store: PathBuf) -> BTreeMap<String, String> {
     set("AUTH__API_KEYS__1__VENDOR", "amazon-connect");
     set("AUTH__API_KEYS__1__INSTANCES", "*");
     set("AUTH__API_KEYS__4__SUPERVISOR", "supervisor-1");
+    set("AUTH__API_KEYS__5__SUPERVISOR", "supervisor-1");
     settings
 }
 
@@ -193,7 +206,7 @@ fn carrier_key() -> impl Iterator<Item = (String, String)> {
         ("VENDOR", "acme"),
         ("INSTANCES", "*"),
     ];
-    let key = |(name, value): (&str, &str)| (format!("SIDEDOOR__AUTH__API_KEYS__5__{name}"), value.to_owned());
+    let key = |(name, value): (&str, &str)| (format!("SIDEDOOR__AUTH__API_KEYS__10__{name}"), value.to_owned());
     settings.into_iter().map(key)
 }
 

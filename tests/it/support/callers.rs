@@ -2,7 +2,10 @@
 
 use sidedoor_domain::authority::Scope;
 
-use super::app::{BACK_END, Call, EVENTS, OPERATOR, READER, SUPERVISOR_1, TestApp, TestAppBuilder};
+use super::app::{
+    AUDITOR, BACK_END, BOARD, Call, EVENTS, ONLY_BARGE, OPERATOR, PRESENCE, READER, SUPERVISOR_1, TestApp,
+    TestAppBuilder,
+};
 use super::issuer::{AUDIENCE, Answers, KeyServer, Signer, claims};
 
 /// A caller, by its credential.
@@ -82,7 +85,11 @@ impl Callers {
             Role::InvalidCredential => call.key("an-unknown-key"),
             Role::Key(Scope::SuperviseAny) => call.key(BACK_END),
             Role::Key(Scope::Supervise) => call.key(SUPERVISOR_1),
+            Role::Key(Scope::Barge) => call.key(ONLY_BARGE),
+            Role::Key(Scope::Board) => call.key(BOARD),
+            Role::Key(Scope::Presence) => call.key(PRESENCE),
             Role::Key(Scope::Read) => call.key(READER),
+            Role::Key(Scope::Audit) => call.key(AUDITOR),
             Role::Key(Scope::Events) => call.key(EVENTS),
             Role::Key(Scope::Operate) => call.key(OPERATOR),
             Role::Token(scope) => {

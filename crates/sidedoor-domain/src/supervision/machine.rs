@@ -150,6 +150,7 @@ impl Supervision {
             compliance: Compliance::default(),
             state,
             overdue: false,
+            was_overdue: false,
             requested_at: None,
             trace_parent: None,
             waits_for: None,
@@ -337,7 +338,7 @@ impl Supervision {
         match self.state {
             State::Monitoring | State::Leaving => {
                 self.state = State::Left;
-                self.overdue = false;
+                self.was_overdue |= std::mem::take(&mut self.overdue);
                 self.checks = 0;
                 self.watch.claim = None;
                 self.withdraw_directives();
