@@ -1,13 +1,19 @@
 // The object matches what the service writes: exactly the default field names of src/config/salesforce.rs, each with an allowed type
-// and a help text. The external id is unique, and the lookups do not prevent deletions.
+// and a help text, beside formulas. The external id is unique, the lookups do not prevent deletions, and picklists have the words that
+// the service writes, but accept others.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fieldsOf, readXml, text } from '../lib/project.js';
-import { readKinds, readService, readTable } from '../lib/rust.js';
+import { all, fieldsOf, optional, readXml, text } from '../lib/project.js';
+import { readKinds, readService, readTable, readWords } from '../lib/rust.js';
 
 const OBJECT = 'VoiceCallParticipant__c';
-const FIELDS = fieldsOf(OBJECT);
-const { table: TABLE, kinds: KINDS } = readService();
+const OPTIONAL_FIELDS = new Map([...fieldsOf(OBJECT, optional('voice')), ...fieldsOf(OBJECT, optional('messaging'))]);
+const FIELDS = new Map([...fieldsOf(OBJECT), ...OPTIONAL_FIELDS]);
+const FORMULAS = [...FIELDS].filter(([, field]) => text(field, 'formula') !== undefined).map(([name]) => name);
+/** Fields that an org gets before a service writes them, because records wait for a field that an org lacks. */
+const AHEAD = ['Messaging_Session__c', 'Request_Reason__c'];
+const { table, kinds: KINDS } = readService();
+const TABLE = table.filter((row) => row.name !== '');
 
 // The name of each metadata field type in describe.
 const DESCRIBED = {
@@ -29,7 +35,50 @@ test('the service’s table of fields is read, and a changed form is noticed', (
 });
 
 test('the object has exactly the fields that the service writes', () => {
-  assert.deepEqual([...FIELDS.keys()].sort(), TABLE.map((row) => row.name).sort());
+  assert.deepEqual(FORMULAS.sort(), ['Leg_Count__c', 'Listened_Seconds__c']);
+  const written = new Set([...TABLE.map((row) => row.name), ...AHEAD]);
+  assert.deepEqual([...FIELDS.keys()].filter((name) => !FORMULAS.includes(name)).sort(), [...written].sort());
+});
+
+test('what needs another product is not in the object itself', () => {
+  const own = fieldsOf(OBJECT);
+  assert.deepEqual([...OPTIONAL_FIELDS.keys()].sort(), ['Messaging_Session__c', 'Voice_Call__c']);
+  for (const [name, field] of own) {
+    assert.ok(!OPTIONAL_FIELDS.has(name), name);
+    if (text(field, 'type') === 'Lookup') assert.equal(text(field, 'referenceTo'), 'User', name);
+  }
+});
+
+test('the time listened is empty until both times are known', () => {
+  const formula = text(FIELDS.get('Listened_Seconds__c'), 'formula').replace(/\s+/g, ' ');
+  assert.match(formula, /^IF\( OR\(ISBLANK\(Joined_At__c\), ISBLANK\(Disconnected_At__c\)\), NULL, /);
+  assert.match(formula, /\(Disconnected_At__c - Joined_At__c\) \* 86400/);
+  assert.equal(text(FIELDS.get('Listened_Seconds__c'), 'formulaTreatBlanksAs'), 'BlankAsBlank');
+  for (const name of FORMULAS) {
+    const used = [...text(FIELDS.get(name), 'formula').matchAll(/\w+__c/g)].map(([field]) => field);
+    for (const field of used) assert.ok(fieldsOf(OBJECT).has(field), `${name}: ${field}`);
+  }
+});
+
+test('picklists have the words that the service writes, and accept any other', () => {
+  const words = readWords();
+  const picklists = [...FIELDS].filter(([, field]) => text(field, 'type') === 'Picklist');
+  assert.deepEqual(picklists.map(([name]) => name).sort(), [...words.keys()].sort());
+  for (const [name, field] of picklists) {
+    // A restricted picklist would refuse a record whose word a later version of the service has added.
+    assert.equal(text(field, 'valueSet', 'restricted'), 'false', name);
+    const values = all(field, 'valueSet', 'valueSetDefinition', 'value');
+    assert.deepEqual(values.map((value) => text(value, 'fullName')).sort(), words.get(name).sort(), name);
+    for (const value of values) {
+      assert.equal(text(value, 'default'), 'false', `${name}: a record must not get a word that nothing wrote`);
+      assert.equal(text(value, 'label'), text(value, 'fullName'), name);
+      assert.ok(text(field, 'inlineHelpText').includes(text(value, 'fullName')), `${name}: help text`);
+    }
+  }
+});
+
+test('a word that the service renames is noticed', () => {
+  assert.throws(() => readWords(() => 'fn as_str() {}'), /no words/);
 });
 
 test('every field has a type that can hold its value', () => {
@@ -68,7 +117,7 @@ test('records have a unique, case-insensitive external id', () => {
 });
 
 test('a lookup never prevents the deletion of its target', () => {
-  const meant = { Voice_Call__c: 'VoiceCall', Supervisor__c: 'User' };
+  const meant = { Voice_Call__c: 'VoiceCall', Messaging_Session__c: 'MessagingSession', Supervisor__c: 'User', Agent__c: 'User' };
   for (const [name, target] of Object.entries(meant)) {
     assert.equal(text(FIELDS.get(name), 'referenceTo'), target);
     assert.equal(text(FIELDS.get(name), 'deleteConstraint'), 'SetNull');
@@ -84,22 +133,37 @@ test('numbers and texts are long enough for their values', () => {
       assert.equal(text(field, 'precision'), /Version/.test(name) ? '10' : '18', name);
     }
   }
-  const longest = { Supervision_Id__c: 36, Contact_Id__c: 255, Connect_User_Id__c: 255, Customer_Call_Continued__c: 7 };
+  const longest = { Supervision_Id__c: 36, Contact_Id__c: 255, Connect_User_Id__c: 255, Request_Reason__c: 255 };
   for (const [name, least] of Object.entries(longest)) assert.ok(Number(text(FIELDS.get(name), 'length')) >= least, name);
 });
 
-test('records are private, can be reported on, and have no history copies', () => {
+// What a reviewer asks about: when the leg ended, how sure that is, and what the supervisor did.
+const TRACKED = [
+  'Calibration_Grade__c',
+  'Confirmation__c',
+  'Customer_Call_Continued__c',
+  'Disconnect_Reason__c',
+  'Disconnect_Uncertainty_Ms__c',
+  'Disconnected_At__c',
+  'Disconnected_Epoch_Ms__c',
+  'Joined_At__c',
+  'Mode__c',
+];
+
+test('records are private, can be reported on, and keep the history of the instant', () => {
   const object = readXml(`objects/${OBJECT}/${OBJECT}.object-meta.xml`);
   assert.equal(text(object, 'sharingModel'), 'Private');
   assert.equal(text(object, 'externalSharingModel'), 'Private');
   assert.equal(text(object, 'deploymentStatus'), 'Deployed');
   assert.equal(text(object, 'enableReports'), 'true');
   assert.equal(text(object, 'nameField', 'type'), 'AutoNumber');
-  for (const copy of ['enableHistory', 'enableFeeds', 'enableActivities']) assert.equal(text(object, copy), 'false', copy);
+  assert.equal(text(object, 'enableHistory'), 'true');
+  for (const copy of ['enableFeeds', 'enableActivities']) assert.equal(text(object, copy), 'false', copy);
+  const tracked = [...FIELDS].filter(([, field]) => text(field, 'trackHistory') === 'true').map(([name]) => name);
+  assert.deepEqual(tracked.sort(), TRACKED);
+  assert.ok(tracked.length <= 20, 'Salesforce tracks at most 20 fields of an object');
   for (const [name, field] of FIELDS) {
-    for (const copy of ['trackHistory', 'trackFeedHistory', 'trackTrending']) {
-      assert.notEqual(text(field, copy), 'true', `${name}: ${copy}`);
-    }
+    for (const copy of ['trackFeedHistory', 'trackTrending']) assert.notEqual(text(field, copy), 'true', `${name}: ${copy}`);
   }
 });
 

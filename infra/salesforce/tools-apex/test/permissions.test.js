@@ -2,15 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { classNames } from '../lib/apex.js';
-import { all, fieldsOf, metadataFiles, nameOf, readXml, text } from '../lib/project.js';
+import { all, fieldsOf, metadataFiles, nameOf, optional, optionalParts, readXml, text } from '../lib/project.js';
 
 const OBJECT = 'VoiceCallParticipant__c';
 const FIELDS = fieldsOf(OBJECT);
-const SETS = new Map(
-  metadataFiles()
+const setsOf = (folder) =>
+  metadataFiles(folder)
     .filter((path) => path.startsWith('permissionsets/'))
-    .map((path) => [nameOf(path), readXml(path)]),
-);
+    .map((path) => [nameOf(path), readXml(path, folder)]);
+const OWN = new Map(setsOf());
+const SETS = new Map([...OWN, ...optionalParts().flatMap((part) => setsOf(optional(part)))]);
 
 const fields = (set) =>
   all(set, 'fieldPermissions').map((p) => ({
@@ -30,12 +31,14 @@ const named = (set, tag, name) =>
     .filter((p) => text(p, 'enabled') === 'true')
     .map((p) => text(p, name));
 
-test('there are four permission sets, none of them bound to a licence', () => {
-  assert.deepEqual([...SETS.keys()].sort(), [
-    'Sidedoor_Integration',
-    'Sidedoor_Operations',
-    'Sidedoor_Supervisor',
+test('no permission set is bound to a licence', () => {
+  assert.deepEqual([...OWN.keys()].sort(), ['Sidedoor_Callout', 'Sidedoor_Integration', 'Sidedoor_Operations', 'Sidedoor_Supervisor']);
+  assert.deepEqual([...SETS.keys()].filter((name) => !OWN.has(name)).sort(), [
+    'Sidedoor_App',
+    'Sidedoor_Messaging_Reports',
+    'Sidedoor_Messaging_Sessions',
     'Sidedoor_Voice_Calls',
+    'Sidedoor_Voice_Reports',
   ]);
   // A set that names a licence can be assigned only to users with that licence.
   for (const [name, set] of SETS) assert.deepEqual(all(set, 'license'), [], name);
@@ -45,7 +48,7 @@ test('each set for the object names every optional field exactly once', () => {
   // Salesforce rejects a set that names a required field.
   const wanted = [...FIELDS].filter(([, f]) => text(f, 'required') !== 'true').map(([name]) => `${OBJECT}.${name}`);
   assert.equal(wanted.length, FIELDS.size - 1);
-  for (const [name, set] of SETS) {
+  for (const [name, set] of OWN) {
     if (!(OBJECT in objects(set))) {
       assert.deepEqual(fields(set), [], name);
       continue;
@@ -53,7 +56,8 @@ test('each set for the object names every optional field exactly once', () => {
     assert.deepEqual(fields(set).map((f) => f.field).sort(), wanted.sort(), name);
     for (const field of fields(set)) {
       assert.ok(field.readable, `${name}: ${field.field}`);
-      assert.equal(field.editable, name === 'Sidedoor_Integration', `${name}: ${field.field}`);
+      const formula = text(FIELDS.get(field.field.split('.')[1]), 'formula') !== undefined;
+      assert.equal(field.editable, name === 'Sidedoor_Integration' && !formula, `${name}: ${field.field}`);
     }
   }
 });
@@ -66,21 +70,47 @@ test('the integration user can only describe, upsert and publish', () => {
   });
   assert.deepEqual(named(set, 'userPermissions', 'name'), ['ApiEnabled']);
   assert.deepEqual(all(set, 'classAccesses'), []);
-  assert.deepEqual(all(set, 'externalCredentialPrincipalAccesses'), []);
 });
 
-test('voice calls have a separate set, because a licence may not allow them', () => {
-  const set = SETS.get('Sidedoor_Voice_Calls');
-  assert.deepEqual(objects(set), { VoiceCall: ['allowRead', 'viewAllRecords'] });
+test('what needs another product has sets of its own, because a licence may not allow it', () => {
+  for (const [part, target, lookup, writer, reader] of [
+    ['voice', 'VoiceCall', 'Voice_Call__c', 'Sidedoor_Voice_Calls', 'Sidedoor_Voice_Reports'],
+    ['messaging', 'MessagingSession', 'Messaging_Session__c', 'Sidedoor_Messaging_Sessions', 'Sidedoor_Messaging_Reports'],
+  ]) {
+    const sets = new Map(setsOf(optional(part)));
+    assert.deepEqual([...sets.keys()].sort(), [writer, reader].sort());
+    assert.deepEqual(objects(sets.get(writer)), { [target]: ['allowRead', 'viewAllRecords'] });
+    assert.deepEqual(objects(sets.get(reader)), {}, 'the org decides who sees its calls and chats');
+    const field = `${OBJECT}.${lookup}`;
+    assert.deepEqual(fields(sets.get(writer)), [{ field, editable: true, readable: true }]);
+    assert.deepEqual(fields(sets.get(reader)), [{ field, editable: false, readable: true }]);
+    for (const [name, other] of OWN) assert.ok(!(target in objects(other)), name);
+  }
+});
+
+test('the principal has a set of its own, so that the component deploys without it', () => {
+  const set = SETS.get('Sidedoor_Callout');
   assert.deepEqual([...new Set(set.children.map((c) => c.tag))].sort(), [
     'description',
+    'externalCredentialPrincipalAccesses',
     'hasActivationRequired',
     'label',
     'objectPermissions',
   ]);
+  assert.deepEqual(objects(set), { UserExternalCredential: ['allowRead'] });
+  const principals = all(readXml('externalCredentials/Sidedoor.externalCredential-meta.xml'), 'externalCredentialParameters')
+    .filter((p) => text(p, 'parameterType') === 'PerUserPrincipal')
+    .map((p) => `Sidedoor-${text(p, 'parameterName')}`);
   for (const [name, other] of SETS) {
-    if (other !== set) assert.ok(!('VoiceCall' in objects(other)), name);
+    const given = named(other, 'externalCredentialPrincipalAccesses', 'externalCredentialPrincipal');
+    assert.deepEqual(given, name === 'Sidedoor_Callout' ? principals : [], name);
   }
+});
+
+test('the app is only for supervisors who get its set', () => {
+  const set = SETS.get('Sidedoor_App');
+  assert.deepEqual(all(set, 'applicationVisibilities').map((a) => [text(a, 'application'), text(a, 'visible')]), [['Sidedoor', 'true']]);
+  assert.deepEqual(objects(set), {});
 });
 
 test('only supervisors get the custom permission that shows the component', () => {
@@ -96,21 +126,16 @@ test('only supervisors get the custom permission that shows the component', () =
   }
 });
 
-test('a supervisor can call as themselves and receive events, and edit no record', () => {
+test('a supervisor sees the component and receives events, and edits no record', () => {
   const set = SETS.get('Sidedoor_Supervisor');
   assert.deepEqual(objects(set), {
     [OBJECT]: ['allowRead'],
     Supervisor_Directive__e: ['allowRead'],
-    UserExternalCredential: ['allowRead'],
   });
   assert.deepEqual(named(set, 'classAccesses', 'apexClass'), ['SidedoorAgentCall', 'SidedoorController']);
   for (const name of named(set, 'classAccesses', 'apexClass')) assert.ok(classNames().includes(name), name);
   assert.deepEqual(named(set, 'customMetadataTypeAccesses', 'name'), ['Sidedoor_Setting__mdt']);
   assert.deepEqual(named(set, 'userPermissions', 'name'), []);
-  const principals = all(readXml('externalCredentials/Sidedoor.externalCredential-meta.xml'), 'externalCredentialParameters')
-    .filter((p) => text(p, 'parameterType') === 'PerUserPrincipal')
-    .map((p) => `Sidedoor-${text(p, 'parameterName')}`);
-  assert.deepEqual(named(set, 'externalCredentialPrincipalAccesses', 'externalCredentialPrincipal'), principals);
 });
 
 test('operations can read every record and edit none', () => {
