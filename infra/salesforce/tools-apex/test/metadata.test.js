@@ -130,6 +130,7 @@ test('a deployment puts the addresses in, and fails without them', async () => {
     const made = filesBelow(folder).map((file) => readFileSync(join(folder, file), 'utf8')).join('\n');
     assert.ok(made.includes('<parameterValue>https://sidedoor.test</parameterValue>'));
     assert.ok(made.includes('<parameterValue>https://org.test</parameterValue>'));
+    assert.ok(made.includes('<parameterValue>https://org.test/operator</parameterValue>'));
     assert.ok(!made.includes('example.com') && !made.includes('acme'), 'an example was left');
   } finally {
     process.chdir(before);
@@ -140,7 +141,10 @@ test('a deployment puts the addresses in, and fails without them', async () => {
 
 test('the text that a deployment replaces occurs exactly once', () => {
   const { replacements } = JSON.parse(readFileSync(join(PROJECT, 'sfdx-project.json'), 'utf8'));
-  assert.deepEqual(replacements.map((r) => r.replaceWithEnv).sort(), ['SIDEDOOR_ISSUER', 'SIDEDOOR_URL']);
+  assert.deepEqual(
+    replacements.map((r) => `${basename(r.filename).split('.')[0]} ${r.replaceWithEnv}`).sort(),
+    ['Sidedoor SIDEDOOR_ISSUER', 'Sidedoor SIDEDOOR_URL', 'Sidedoor_Operator SIDEDOOR_ISSUER', 'Sidedoor_Operator SIDEDOOR_URL'],
+  );
   for (const { filename, stringToReplace } of replacements) {
     const parts = readFileSync(join(PROJECT, filename), 'utf8').split(stringToReplace);
     assert.equal(parts.length, 2, `${stringToReplace} must occur once in ${filename}`);
@@ -164,6 +168,18 @@ test('the callout is signed for the user, only by the named credential', () => {
   assert.equal(text(named, 'allowMergeFieldsInBody'), 'false');
   const reference = all(named, 'namedCredentialParameters').find((p) => text(p, 'parameterType') === 'Authentication');
   assert.equal(text(reference, 'externalCredential'), 'Sidedoor');
+});
+
+test('the operator’s callout is the same with another issuer and principal', () => {
+  const read = (name) => readFileSync(join(SOURCES, `${name}-meta.xml`), 'utf8');
+  const operators = read('externalCredentials/Sidedoor_Operator.externalCredential')
+    .replace('my.salesforce.com/operator<', 'my.salesforce.com<')
+    .replaceAll('>Operator<', '>Supervisor<')
+    .replace('<label>Sidedoor Operator<', '<label>Sidedoor<')
+    .replace(/<description>[^<]*<\/description>/g, '');
+  assert.equal(operators, read('externalCredentials/Sidedoor.externalCredential').replace(/<description>[^<]*<\/description>/g, ''));
+  const callout = read('namedCredentials/Sidedoor_Operator.namedCredential').replaceAll('Sidedoor_Operator', 'Sidedoor');
+  assert.equal(callout.replace('<label>Sidedoor Operator<', '<label>Sidedoor<'), read('namedCredentials/Sidedoor.namedCredential'));
 });
 
 test('no file has a secret, or an address that is not an example', () => {

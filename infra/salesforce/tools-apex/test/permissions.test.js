@@ -30,10 +30,11 @@ const named = (set, tag, name) =>
     .filter((p) => text(p, 'enabled') === 'true')
     .map((p) => text(p, name));
 
-test('there are four permission sets, none of them bound to a licence', () => {
+test('there are five permission sets, none of them bound to a licence', () => {
   assert.deepEqual([...SETS.keys()].sort(), [
     'Sidedoor_Integration',
     'Sidedoor_Operations',
+    'Sidedoor_Operator',
     'Sidedoor_Supervisor',
     'Sidedoor_Voice_Calls',
   ]);
@@ -83,17 +84,25 @@ test('voice calls have a separate set, because a licence may not allow them', ()
   }
 });
 
-test('only supervisors get the custom permission that shows the component', () => {
+test('supervisors and operators each get their own custom permission, and others none', () => {
   const files = metadataFiles().filter((path) => path.startsWith('customPermissions/'));
-  assert.deepEqual(files.map(nameOf), ['Sidedoor_Supervise']);
-  const permission = readXml(files[0]);
-  assert.ok(text(permission, 'label').length <= 80 && text(permission, 'description').length <= 255);
-  assert.equal(text(permission, 'isLicensed'), 'false');
-  assert.deepEqual(all(permission, 'connectedApp'), []);
-  for (const [name, set] of SETS) {
-    const given = named(set, 'customPermissions', 'name');
-    assert.deepEqual(given, name === 'Sidedoor_Supervisor' ? ['Sidedoor_Supervise'] : [], name);
+  assert.deepEqual(files.map(nameOf), ['Sidedoor_Operate', 'Sidedoor_Supervise']);
+  for (const file of files) {
+    const permission = readXml(file);
+    assert.ok(text(permission, 'label').length <= 80 && text(permission, 'description').length <= 255);
+    assert.equal(text(permission, 'isLicensed'), 'false');
+    assert.deepEqual(all(permission, 'connectedApp'), []);
   }
+  const wanted = { Sidedoor_Supervisor: ['Sidedoor_Supervise'], Sidedoor_Operator: ['Sidedoor_Operate'] };
+  for (const [name, set] of SETS) assert.deepEqual(named(set, 'customPermissions', 'name'), wanted[name] ?? [], name);
+});
+
+test('an operator can call with the operator’s credential, and nothing more', () => {
+  const set = SETS.get('Sidedoor_Operator');
+  assert.deepEqual(objects(set), { UserExternalCredential: ['allowRead'] });
+  assert.deepEqual(all(set, 'classAccesses'), []);
+  assert.deepEqual(named(set, 'userPermissions', 'name'), []);
+  assert.deepEqual(named(set, 'externalCredentialPrincipalAccesses', 'externalCredentialPrincipal'), ['Sidedoor_Operator-Operator']);
 });
 
 test('a supervisor can call as themselves and receive events, and edit no record', () => {
@@ -103,7 +112,12 @@ test('a supervisor can call as themselves and receive events, and edit no record
     Supervisor_Directive__e: ['allowRead'],
     UserExternalCredential: ['allowRead'],
   });
-  assert.deepEqual(named(set, 'classAccesses', 'apexClass'), ['SidedoorAgentCall', 'SidedoorController']);
+  assert.deepEqual(named(set, 'classAccesses', 'apexClass'), [
+    'SidedoorAgentCall',
+    'SidedoorBoard',
+    'SidedoorController',
+    'SidedoorListenAction',
+  ]);
   for (const name of named(set, 'classAccesses', 'apexClass')) assert.ok(classNames().includes(name), name);
   assert.deepEqual(named(set, 'customMetadataTypeAccesses', 'name'), ['Sidedoor_Setting__mdt']);
   assert.deepEqual(named(set, 'userPermissions', 'name'), []);
