@@ -234,11 +234,12 @@ test('the set-up page configures the service for this org’s token', () => {
   }
 });
 
-test('every example configuration sets directive_event for the shipped delivery mode', () => {
-  const [event] = FILES.filter((file) => file.endsWith('__e.object-meta.xml')).map((file) => basename(file).split('.')[0]);
+test('every example configuration sets directive_event, so that the delivery mode can be chosen in the org', () => {
+  const event = 'Supervisor_Directive__e';
+  assert.ok(FILES.includes(`objects/${event}/${event}.object-meta.xml`));
   const setting = readXml('customMetadata/Sidedoor_Setting.Default.md-meta.xml');
   const mode = all(setting, 'values').find((v) => text(v, 'field') === 'Delivery_Mode__c');
-  assert.equal(text(mode, 'value'), 'EMP_API');
+  assert.equal(text(mode, 'value'), 'POLL');
   const page = readFileSync(join(PROJECT, '../../docs/salesforce-setup.md'), 'utf8');
   const blocks = [...page.matchAll(/^ *\[salesforce\][^`]+/gm)].map(([block]) => block);
   assert.equal(blocks.length, 2, 'one for each grant');

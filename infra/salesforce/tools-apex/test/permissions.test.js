@@ -30,8 +30,9 @@ const named = (set, tag, name) =>
     .filter((p) => text(p, 'enabled') === 'true')
     .map((p) => text(p, name));
 
-test('there are five permission sets, none of them bound to a licence', () => {
+test('there are six permission sets, none of them bound to a licence', () => {
   assert.deepEqual([...SETS.keys()].sort(), [
+    'Sidedoor_Agent',
     'Sidedoor_Integration',
     'Sidedoor_Operations',
     'Sidedoor_Operator',
@@ -63,6 +64,7 @@ test('the integration user can only describe, upsert and publish', () => {
   const set = SETS.get('Sidedoor_Integration');
   assert.deepEqual(objects(set), {
     [OBJECT]: ['allowCreate', 'allowEdit', 'allowRead'],
+    Supervision_Notice__e: ['allowCreate', 'allowRead'],
     Supervisor_Directive__e: ['allowCreate', 'allowRead'],
   });
   assert.deepEqual(named(set, 'userPermissions', 'name'), ['ApiEnabled']);
@@ -103,6 +105,14 @@ test('an operator can call with the operator’s credential, and nothing more', 
   assert.deepEqual(all(set, 'classAccesses'), []);
   assert.deepEqual(named(set, 'userPermissions', 'name'), []);
   assert.deepEqual(named(set, 'externalCredentialPrincipalAccesses', 'externalCredentialPrincipal'), ['Sidedoor_Operator-Operator']);
+});
+
+test('an agent can receive notices, and nothing more', () => {
+  const set = SETS.get('Sidedoor_Agent');
+  assert.deepEqual(objects(set), { Supervision_Notice__e: ['allowRead'] });
+  for (const tag of ['classAccesses', 'customPermissions', 'userPermissions', 'externalCredentialPrincipalAccesses']) {
+    assert.deepEqual(all(set, tag), [], tag);
+  }
 });
 
 test('a supervisor can call as themselves and receive events, and edit no record', () => {

@@ -74,7 +74,7 @@ test('its manifest lists exactly its components', async () => {
   assert.deepEqual([...here].filter((c) => !resolved.has(c)).map((c) => c.fullName), []);
   const sets = all(parseXml(read(MADE, 'manifest/package.xml')), 'types').find((t) => text(t, 'name') === 'PermissionSet');
   const listed = all(sets, 'members').map((member) => member.text);
-  assert.deepEqual(listed, ['Sidedoor_Integration', 'Sidedoor_Operations', 'Sidedoor_Operator', 'Sidedoor_Supervisor']);
+  assert.deepEqual(listed, ['Sidedoor_Agent', 'Sidedoor_Integration', 'Sidedoor_Operations', 'Sidedoor_Operator', 'Sidedoor_Supervisor']);
 });
 
 test('it overwrites nothing, and explains its usage', () => {
