@@ -33,7 +33,7 @@ export function foldersOf(name) {
   return FROM_OPTIONAL.includes(name) ? optionalParts().map((part) => join(OPTIONAL, part)) : [join(PROJECT, 'force-app')];
 }
 
-/** The components of a folder, as `Type:name`, with the children of an object. A folder counts as the type of what it holds. */
+/** The components of a folder, as `Type:name`, with the children of an object and of the file of labels. A folder counts as the type of what it holds. */
 export function componentsOf(folders) {
   const { ComponentSet } = require('@salesforce/source-deploy-retrieve');
   const found = [];
@@ -43,12 +43,12 @@ export function componentsOf(folders) {
   }
   return found.map((c) => ({
     id: `${c.type.name.replace(/^(Report|Dashboard)Folder$/, '$1')}:${c.fullName}`,
-    parent: c.parent ? `CustomObject:${c.parent.fullName}` : null,
+    parent: c.parent ? `${c.parent.type.name}:${c.parent.fullName}` : null,
     files: c.content ? c.walkContent().concat(c.xml ?? []) : [c.xml].filter(Boolean),
   }));
 }
 
-/** The manifest of each component: Map id → [manifest]. A child of an object goes with its object, if that is named. */
+/** The manifest of each component: Map id → [manifest]. A child goes with its parent, if that is named. */
 export function placed(components, manifests) {
   const named = (members, id) => members.includes(id) || members.includes(`${id.split(':')[0]}:*`);
   return new Map(
@@ -80,6 +80,7 @@ const tagged = (code, short, ...tags) => tags.some((tag) => code.includes(`<${ta
 /** How metadata and code refer to a component, by its type. */
 const NAMED = {
   ApexClass: (code, words, short) => words.has(short),
+  CustomLabel: (code, words, short) => words.has(short),
   CustomObject: (code, words, short) => words.has(short),
   CustomField: (code, words, short) => words.has(short),
   CustomPermission: (code, words, short) => words.has(short),

@@ -135,6 +135,7 @@ test('a deployment puts the addresses in, and fails without them', async () => {
         await convert();
         const made = filesBelow(folder).map((file) => readFileSync(join(folder, file), 'utf8')).join('\n');
         for (const name of names) assert.ok(made.includes(`>${addresses[name]}`), name);
+        if (project === PROJECT) assert.ok(made.includes(`>${addresses.SIDEDOOR_ISSUER}/operator<`), 'the issuer of operators');
         assert.ok(!made.includes('example.com') && !made.includes('acme'), 'an example was left');
       } finally {
         rmSync(folder, { recursive: true });
@@ -147,12 +148,16 @@ test('a deployment puts the addresses in, and fails without them', async () => {
 });
 
 test('the text that a deployment replaces occurs exactly once', () => {
-  for (const [project, names] of [
-    [PROJECT, ['SIDEDOOR_ISSUER', 'SIDEDOOR_URL']],
-    [OPTIONAL, ['SIDEDOOR_CONNECT_URL', 'SIDEDOOR_CONNECT_URL', 'SIDEDOOR_STREAM_URL']],
+  for (const [project, wanted] of [
+    [PROJECT, ['Sidedoor SIDEDOOR_ISSUER', 'Sidedoor SIDEDOOR_URL', 'Sidedoor_Operator SIDEDOOR_ISSUER', 'Sidedoor_Operator SIDEDOOR_URL']],
+    [
+      OPTIONAL,
+      ['Sidedoor_Amazon_Connect SIDEDOOR_CONNECT_URL', 'Sidedoor_Stream SIDEDOOR_STREAM_URL', 'Sidedoor_UtilityBar SIDEDOOR_CONNECT_URL'],
+    ],
   ]) {
     const { replacements } = JSON.parse(readFileSync(join(project, 'sfdx-project.json'), 'utf8'));
-    assert.deepEqual(replacements.map((r) => r.replaceWithEnv).sort(), names);
+    const named = replacements.map((r) => `${basename(r.filename).split('.')[0]} ${r.replaceWithEnv}`);
+    assert.deepEqual(named.sort(), wanted);
     for (const { filename, stringToReplace } of replacements) {
       const parts = readFileSync(join(project, filename), 'utf8').split(stringToReplace);
       assert.equal(parts.length, 2, `${stringToReplace} must occur once in ${filename}`);
@@ -177,6 +182,18 @@ test('the callout is signed for the user, only by the named credential', () => {
   assert.equal(text(named, 'allowMergeFieldsInBody'), 'false');
   const reference = all(named, 'namedCredentialParameters').find((p) => text(p, 'parameterType') === 'Authentication');
   assert.equal(text(reference, 'externalCredential'), 'Sidedoor');
+});
+
+test('the operator’s callout is the same with another issuer and principal', () => {
+  const read = (name) => readFileSync(join(SOURCES, `${name}-meta.xml`), 'utf8');
+  const operators = read('externalCredentials/Sidedoor_Operator.externalCredential')
+    .replace('my.salesforce.com/operator<', 'my.salesforce.com<')
+    .replaceAll('>Operator<', '>Supervisor<')
+    .replace('<label>Sidedoor Operator<', '<label>Sidedoor<')
+    .replace(/<description>[^<]*<\/description>/g, '');
+  assert.equal(operators, read('externalCredentials/Sidedoor.externalCredential').replace(/<description>[^<]*<\/description>/g, ''));
+  const callout = read('namedCredentials/Sidedoor_Operator.namedCredential').replaceAll('Sidedoor_Operator', 'Sidedoor');
+  assert.equal(callout.replace('<label>Sidedoor Operator<', '<label>Sidedoor<'), read('namedCredentials/Sidedoor.namedCredential'));
 });
 
 test('no file has a secret, or an address that is not an example', () => {
@@ -275,11 +292,12 @@ test('the set-up page configures the service for this org’s token', () => {
   }
 });
 
-test('every example configuration sets directive_event for the shipped delivery mode', () => {
-  const [event] = FILES.filter((file) => file.endsWith('__e.object-meta.xml')).map((file) => basename(file).split('.')[0]);
+test('every example configuration sets directive_event, so that the delivery mode can be chosen in the org', () => {
+  const event = 'Supervisor_Directive__e';
+  assert.ok(FILES.includes(`objects/${event}/${event}.object-meta.xml`));
   const setting = readXml('customMetadata/Sidedoor_Setting.Default.md-meta.xml');
   const mode = all(setting, 'values').find((v) => text(v, 'field') === 'Delivery_Mode__c');
-  assert.equal(text(mode, 'value'), 'EMP_API');
+  assert.equal(text(mode, 'value'), 'POLL');
   const page = readFileSync(join(PROJECT, '../../docs/salesforce-setup.md'), 'utf8');
   const blocks = [...page.matchAll(/^ *\[salesforce\][^`]+/gm)].map(([block]) => block);
   assert.equal(blocks.length, 2, 'one for each grant');

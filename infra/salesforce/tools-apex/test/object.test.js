@@ -177,13 +177,24 @@ test('the platform event has only the channel key', () => {
   assert.equal(text(fields.get('Stream_Key__c'), 'length'), '64');
 });
 
+test('the notice for agents names the agent, the call and the supervision', () => {
+  const object = readXml('objects/Supervision_Notice__e/Supervision_Notice__e.object-meta.xml');
+  assert.equal(text(object, 'eventType'), 'HighVolume');
+  assert.equal(text(object, 'publishBehavior'), 'PublishImmediately');
+  const fields = fieldsOf('Supervision_Notice__e');
+  const required = [...fields].filter(([, field]) => text(field, 'required') === 'true').map(([name]) => name);
+  assert.deepEqual(required.sort(), ['Agent__c', 'Contact_Id__c', 'State__c', 'Supervision_Id__c']);
+  assert.deepEqual([...fields.keys()].filter((name) => !required.includes(name)).sort(), ['Mode__c', 'Supervisor_Name__c']);
+  for (const [name, field] of fields) assert.equal(text(field, 'type'), 'Text', name);
+});
+
 test('the settings record has a value for every field', () => {
   const fields = fieldsOf('Sidedoor_Setting__mdt');
   const record = readXml('customMetadata/Sidedoor_Setting.Default.md-meta.xml');
   const given = record.children.filter((c) => c.tag === 'values').map((v) => [text(v, 'field'), text(v, 'value')]);
   assert.deepEqual(given.map(([field]) => field).sort(), [...fields.keys()].sort());
   const values = Object.fromEntries(given);
-  assert.equal(values.Delivery_Mode__c, 'EMP_API', 'the mode that needs neither CORS nor a trusted URL');
+  assert.equal(values.Delivery_Mode__c, 'POLL', 'the mode that needs nothing and uses no event deliveries of the org');
   assert.equal(Number(values.Time_Out_Ms__c), 9000);
   assert.equal(Number(values.Poll_Seconds__c), 5);
   assert.equal(values.Stream_Url__c, '');

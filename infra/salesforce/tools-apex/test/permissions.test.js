@@ -32,7 +32,15 @@ const named = (set, tag, name) =>
     .map((p) => text(p, name));
 
 test('no permission set is bound to a licence', () => {
-  assert.deepEqual([...OWN.keys()].sort(), ['Sidedoor_Callout', 'Sidedoor_Integration', 'Sidedoor_Operations', 'Sidedoor_Supervisor']);
+  assert.deepEqual([...OWN.keys()].sort(), [
+    'Sidedoor_Agent',
+    'Sidedoor_Callout',
+    'Sidedoor_Integration',
+    'Sidedoor_Operations',
+    'Sidedoor_Operator',
+    'Sidedoor_Operator_Callout',
+    'Sidedoor_Supervisor',
+  ]);
   assert.deepEqual([...SETS.keys()].filter((name) => !OWN.has(name)).sort(), [
     'Sidedoor_App',
     'Sidedoor_Messaging_Reports',
@@ -66,6 +74,7 @@ test('the integration user can only describe, upsert and publish', () => {
   const set = SETS.get('Sidedoor_Integration');
   assert.deepEqual(objects(set), {
     [OBJECT]: ['allowCreate', 'allowEdit', 'allowRead'],
+    Supervision_Notice__e: ['allowCreate', 'allowRead'],
     Supervisor_Directive__e: ['allowCreate', 'allowRead'],
   });
   assert.deepEqual(named(set, 'userPermissions', 'name'), ['ApiEnabled']);
@@ -88,22 +97,29 @@ test('what needs another product has sets of its own, because a licence may not 
   }
 });
 
-test('the principal has a set of its own, so that the component deploys without it', () => {
-  const set = SETS.get('Sidedoor_Callout');
-  assert.deepEqual([...new Set(set.children.map((c) => c.tag))].sort(), [
-    'description',
-    'externalCredentialPrincipalAccesses',
-    'hasActivationRequired',
-    'label',
-    'objectPermissions',
-  ]);
-  assert.deepEqual(objects(set), { UserExternalCredential: ['allowRead'] });
-  const principals = all(readXml('externalCredentials/Sidedoor.externalCredential-meta.xml'), 'externalCredentialParameters')
-    .filter((p) => text(p, 'parameterType') === 'PerUserPrincipal')
-    .map((p) => `Sidedoor-${text(p, 'parameterName')}`);
-  for (const [name, other] of SETS) {
-    const given = named(other, 'externalCredentialPrincipalAccesses', 'externalCredentialPrincipal');
-    assert.deepEqual(given, name === 'Sidedoor_Callout' ? principals : [], name);
+test('each principal has a set of its own, so that the component deploys without it', () => {
+  const wanted = { Sidedoor_Callout: ['Sidedoor-Supervisor'], Sidedoor_Operator_Callout: ['Sidedoor_Operator-Operator'] };
+  const principals = metadataFiles()
+    .filter((path) => path.startsWith('externalCredentials/'))
+    .flatMap((path) =>
+      all(readXml(path), 'externalCredentialParameters')
+        .filter((p) => text(p, 'parameterType') === 'PerUserPrincipal')
+        .map((p) => `${nameOf(path)}-${text(p, 'parameterName')}`),
+    );
+  assert.deepEqual(principals.sort(), Object.values(wanted).flat().sort());
+  for (const name of Object.keys(wanted)) {
+    const set = SETS.get(name);
+    assert.deepEqual([...new Set(set.children.map((c) => c.tag))].sort(), [
+      'description',
+      'externalCredentialPrincipalAccesses',
+      'hasActivationRequired',
+      'label',
+      'objectPermissions',
+    ]);
+    assert.deepEqual(objects(set), { UserExternalCredential: ['allowRead'] });
+  }
+  for (const [name, set] of SETS) {
+    assert.deepEqual(named(set, 'externalCredentialPrincipalAccesses', 'externalCredentialPrincipal'), wanted[name] ?? [], name);
   }
 });
 
@@ -113,16 +129,29 @@ test('the app is only for supervisors who get its set', () => {
   assert.deepEqual(objects(set), {});
 });
 
-test('only supervisors get the custom permission that shows the component', () => {
+test('supervisors and operators each get their own custom permission, and others none', () => {
   const files = metadataFiles().filter((path) => path.startsWith('customPermissions/'));
-  assert.deepEqual(files.map(nameOf), ['Sidedoor_Supervise']);
-  const permission = readXml(files[0]);
-  assert.ok(text(permission, 'label').length <= 80 && text(permission, 'description').length <= 255);
-  assert.equal(text(permission, 'isLicensed'), 'false');
-  assert.deepEqual(all(permission, 'connectedApp'), []);
-  for (const [name, set] of SETS) {
-    const given = named(set, 'customPermissions', 'name');
-    assert.deepEqual(given, name === 'Sidedoor_Supervisor' ? ['Sidedoor_Supervise'] : [], name);
+  assert.deepEqual(files.map(nameOf), ['Sidedoor_Operate', 'Sidedoor_Supervise']);
+  for (const file of files) {
+    const permission = readXml(file);
+    assert.ok(text(permission, 'label').length <= 80 && text(permission, 'description').length <= 255);
+    assert.equal(text(permission, 'isLicensed'), 'false');
+    assert.deepEqual(all(permission, 'connectedApp'), []);
+  }
+  const wanted = { Sidedoor_Supervisor: ['Sidedoor_Supervise'], Sidedoor_Operator: ['Sidedoor_Operate'] };
+  for (const [name, set] of SETS) assert.deepEqual(named(set, 'customPermissions', 'name'), wanted[name] ?? [], name);
+});
+
+test('an operator gets the custom permission, and nothing more', () => {
+  const set = SETS.get('Sidedoor_Operator');
+  assert.deepEqual([...new Set(set.children.map((c) => c.tag))].sort(), ['customPermissions', 'description', 'hasActivationRequired', 'label']);
+});
+
+test('an agent can receive notices, and nothing more', () => {
+  const set = SETS.get('Sidedoor_Agent');
+  assert.deepEqual(objects(set), { Supervision_Notice__e: ['allowRead'] });
+  for (const tag of ['classAccesses', 'customPermissions', 'userPermissions', 'externalCredentialPrincipalAccesses']) {
+    assert.deepEqual(all(set, tag), [], tag);
   }
 });
 
@@ -132,7 +161,12 @@ test('a supervisor sees the component and receives events, and edits no record',
     [OBJECT]: ['allowRead'],
     Supervisor_Directive__e: ['allowRead'],
   });
-  assert.deepEqual(named(set, 'classAccesses', 'apexClass'), ['SidedoorAgentCall', 'SidedoorController']);
+  assert.deepEqual(named(set, 'classAccesses', 'apexClass'), [
+    'SidedoorAgentCall',
+    'SidedoorBoard',
+    'SidedoorController',
+    'SidedoorListenAction',
+  ]);
   for (const name of named(set, 'classAccesses', 'apexClass')) assert.ok(classNames().includes(name), name);
   assert.deepEqual(named(set, 'customMetadataTypeAccesses', 'name'), ['Sidedoor_Setting__mdt']);
   assert.deepEqual(named(set, 'userPermissions', 'name'), []);

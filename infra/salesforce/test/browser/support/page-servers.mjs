@@ -54,6 +54,7 @@ export class PageServers {
         const files = {
             '/page.html': ['text/html', await readFile(path.join(PAGE, 'page.html'))],
             '/app.js': ['text/javascript', await bundle()],
+            '/slds.css': ['text/css', await readFile(require.resolve('@salesforce-ux/design-system-2/dist/css/bundled/slds2.cosmos.css'))],
             '/resource/amazonConnectStreams': [
                 'text/javascript',
                 await readFile(require.resolve('amazon-connect-streams/release/connect-streams-min.js'))
@@ -82,8 +83,8 @@ export class PageServers {
         }
     }
 
-    urlFor(user, contact, { ccp = true, presence = true, agent = null } = {}) {
-        const query = new URLSearchParams({ user, contact });
+    urlFor(user, contact, { ccp = true, presence = true, agent = null, settings = {} } = {}) {
+        const query = new URLSearchParams({ user, contact, ...settings });
         if (ccp) {
             query.set('ccp', `${this.ccpOrigin}/ccp?user=${user}`);
         }
@@ -128,7 +129,7 @@ export class PageServers {
         send(answer, 'application/json', body);
     }
 
-    /** A fake of the classes SidedoorController and SidedoorAgentCall. */
+    /** A fake of the classes SidedoorController, SidedoorBoard and SidedoorAgentCall. */
     async apex(method, user, p) {
         const key = p.requestKey ? { 'idempotency-key': p.requestKey } : {};
         const ask = (verb, where, body) => this.app.ask(user, verb, where, body, key);
@@ -148,18 +149,33 @@ export class PageServers {
                 const active = mine.find((s) => ACTIVE.includes(s.state));
                 return { supervisions: items, mySupervisionId: active ? active.id : null };
             }
+            case 'mine': {
+                const query = new URLSearchParams({ connectUserId: user, pageSize: '20' });
+                return (await ask('GET', `/v1/supervisions?${query}`)).items;
+            }
+            case 'board': {
+                const given = Object.entries(p.filter || {}).filter(([, value]) => value);
+                const { items, asOf, isComplete } = await ask('GET', `/v1/agents?${new URLSearchParams([...given, ['pageSize', '200']])}`);
+                return { source: 'SIDEDOOR', agents: items, voiceCallIds: {}, asOf, isComplete, problem: null };
+            }
             case 'liveCall': {
                 const contactId = this.agentCalls[p.agentUserId];
                 return contactId ? { status: 'FOUND', contactId } : { status: 'NONE' };
             }
             case 'listen': {
-                const body = { contactId: p.contactId, supervisor: { connectUserId: user }, mode: p.mode, leaveCurrent: p.leaveCurrent };
+                const { contactId, mode, leaveCurrent } = p;
+                const body = { contactId, supervisor: { connectUserId: user }, mode, leaveCurrent, ...(p.reason ? { reason: p.reason } : {}) };
                 return ask('POST', '/v1/supervisions', body);
             }
             case 'changeMode':
                 return ask('POST', `/v1/supervisions/${p.supervisionId}/mode`, { mode: p.mode });
             case 'disconnect':
                 return ask('POST', `/v1/supervisions/${p.supervisionId}/disconnect`, {});
+            case 'disconnectAtRisk': {
+                // As in Apex, with the operator's credential.
+                const body = { reason: p.reason, customerCallMayEnd: true };
+                return this.app.ask('operator', 'POST', `/v1/supervisions/${p.supervisionId}/disconnect`, body, key);
+            }
             case 'disconnectMine':
                 return ask('POST', '/v1/supervisors/me/disconnect', {});
             case 'directivesAfter': {

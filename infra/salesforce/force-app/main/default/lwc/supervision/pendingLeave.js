@@ -1,6 +1,7 @@
 /**
  * Disconnects that the user has requested and the service has not answered. They survive a reload, and each is retried with the same
- * idempotency key until it is answered, so that the service carries it out once. Retrying late is safe, because a supervisor who
+ * idempotency key until it is answered, so that the service carries it out once. Several components of a page may keep some: each
+ * changes only its own entries of the page's storage. Retrying late is safe, because a supervisor who
  * wanted to leave still does. (A request to listen is never sent later, because the supervisor may no longer want it.)
  */
 import { Backoff, problemOf } from 'c/directives';
@@ -14,8 +15,8 @@ const same = (one, other) => Boolean(one.mine) === Boolean(other.mine) && one.su
 
 export class PendingLeave {
     /**
-     * @param {object} parts send({supervisionId | mine, requestKey}); settled(supervision | null, problem | null, unsent | null):
-     *   the answer to one, or its final problem, or the problem because of which it is retried; storage, timers
+     * @param {object} parts send({supervisionId | mine, requestKey}); settled(supervision | null, problem | null, unsent | null,
+     *   request): the answer to one, or its final problem, or the problem because of which it is retried; storage, timers
      */
     constructor(parts) {
         this.parts = parts;
@@ -86,15 +87,15 @@ export class PendingLeave {
         try {
             const supervision = await this.parts.send(request);
             this.answered(request);
-            this.parts.settled(supervision, null, null);
+            this.parts.settled(supervision, null, null, request);
         } catch (e) {
             const problem = problemOf(e);
             if (!problem.final) {
-                this.parts.settled(null, null, problem);
+                this.parts.settled(null, null, problem, request);
                 return false;
             }
             this.answered(request);
-            this.parts.settled(null, problem, null);
+            this.parts.settled(null, problem, null, request);
         }
         return true;
     }
@@ -119,10 +120,13 @@ export class PendingLeave {
     }
 
     write(waiting) {
+        const known = new Set([...this.waiting, ...waiting].map(({ requestKey }) => requestKey));
+        const others = this.read().filter(({ requestKey }) => !known.has(requestKey));
         this.waiting = waiting;
+        const kept = [...others, ...waiting].slice(-MOST);
         try {
-            if (waiting.length > 0) {
-                this.parts.storage.setItem(NAME, JSON.stringify(waiting));
+            if (kept.length > 0) {
+                this.parts.storage.setItem(NAME, JSON.stringify(kept));
             } else {
                 this.parts.storage.removeItem(NAME);
             }

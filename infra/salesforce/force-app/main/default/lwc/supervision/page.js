@@ -1,5 +1,5 @@
 /**
- * What the component uses from its page: timers, and the tab's sessionStorage, which a sandbox may forbid.
+ * What the components use from their page: timers, and the tab's sessionStorage, which a sandbox may forbid.
  */
 export const TIMERS = {
     // eslint-disable-next-line @lwc/lwc/no-async-operation

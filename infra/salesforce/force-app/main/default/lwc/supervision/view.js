@@ -2,10 +2,18 @@
  * Turns the service's data into what the component shows. Pure functions. Members that are null may be missing, because Apex leaves
  * them out. Accepted, confirmed by the vendor and written to Salesforce are three different states and are shown separately.
  */
+import { fill, labels } from 'c/labels';
+import { leavingOf, timeOf } from './times';
 
 const ACTIVE = ['REQUESTED', 'JOINING', 'MONITORING', 'LEAVING'];
-const MODE_WORDS = { SILENT: 'Listening', BARGE: 'Speaking' };
-const STATUS_WORDS = { done: 'done', waiting: 'waiting', overdue: 'overdue', problem: 'needs attention', none: 'not requested' };
+const MODE_WORDS = { SILENT: labels.ModeWordSilent, BARGE: labels.ModeWordBarge };
+const STATUS_WORDS = {
+    done: labels.StepDone,
+    waiting: labels.StepWaiting,
+    overdue: labels.StepOverdue,
+    problem: labels.StepProblem,
+    none: labels.StepNone
+};
 
 /** Whether a supervision has not ended yet. */
 export function isActive(s) {
@@ -48,6 +56,11 @@ export function modeChangePending(s) {
     return Boolean(s.modeChange) && !s.modeChange.confirmedAt && s.modeChange.mode !== s.mode;
 }
 
+/** Whether the customer's call is known to be over: it ended with or after the supervisor's own departure. */
+export function callIsOver(s) {
+    return Boolean(s) && !isActive(s) && Boolean(s.departure) && s.departure.customerCallContinued === false;
+}
+
 /** Whether something is in progress, so that the next refresh should follow soon. */
 export function inMotion(s) {
     if (s.state === 'REQUESTED' || s.state === 'JOINING' || s.state === 'LEAVING') {
@@ -57,31 +70,9 @@ export function inMotion(s) {
     return Boolean(record) && record.state === 'PENDING';
 }
 
-/** A time of day in the given time zone, with milliseconds. */
-export function timeOf(iso, zone) {
-    const at = new Date(iso);
-    if (!iso || Number.isNaN(at.getTime())) {
-        return '';
-    }
-    const format = { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hour12: false };
-    return new Intl.DateTimeFormat('en-GB', { ...format, timeZone: zone }).format(at);
-}
-
-/** The time of a departure with its uncertainty and calibration grade. */
-export function leavingOf(departure, zone) {
-    if (!departure) {
-        return '';
-    }
-    const { grade } = departure.calibration;
-    if (!Number.isFinite(departure.uncertaintyMs)) {
-        return `${timeOf(departure.latest, zone)} at the latest; the earliest possible time is not known (${grade})`;
-    }
-    return `${timeOf(departure.disconnectedAt, zone)} ± ${departure.uncertaintyMs} ms (${grade})`;
-}
-
 /** The supervisor's name, as far as it is known. */
 export function nameOf(s) {
-    return s.supervisor.username || s.supervisor.connectUserId || 'A supervisor';
+    return s.supervisor.username || s.supervisor.connectUserId || labels.ASupervisor;
 }
 
 function vendorOf(s) {
@@ -103,70 +94,76 @@ function acceptedListenStep(s, zone) {
     const asked = Boolean(s.requestedAt);
     return {
         key: 'accepted',
-        label: 'Accepted by Sidedoor',
+        label: labels.StepAccepted,
         status: asked ? 'done' : 'none',
-        detail: asked ? timeOf(s.requestedAt, zone) : 'started outside Sidedoor'
+        detail: asked ? timeOf(s.requestedAt, zone) : labels.StartedElsewhere
     };
 }
 
 function confirmedListenStep(s, zone) {
-    const label = `Confirmed by ${vendorOf(s)}`;
+    const label = fill(labels.StepConfirmed, vendorOf(s));
     if (s.joinedAt) {
-        const sure = Number.isFinite(s.joinedUncertaintyMs) ? ` ± ${s.joinedUncertaintyMs} ms` : '';
-        return { key: 'confirmed', label, status: 'done', detail: `${timeOf(s.joinedAt, zone)}${sure}` };
+        const at = timeOf(s.joinedAt, zone);
+        const detail = Number.isFinite(s.joinedUncertaintyMs) ? fill(labels.PlusMinus, at, s.joinedUncertaintyMs) : at;
+        return { key: 'confirmed', label, status: 'done', detail };
     }
     if (s.state === 'FAILED') {
-        return { key: 'confirmed', label, status: 'problem', detail: s.failure ? s.failure.detail : 'the connection was never made' };
+        return { key: 'confirmed', label, status: 'problem', detail: s.failure ? s.failure.detail : labels.NeverConnected };
     }
-    return { key: 'confirmed', label, status: 'waiting', detail: 'no evidence yet that you are connected' };
+    return { key: 'confirmed', label, status: 'waiting', detail: labels.NoJoinEvidence };
 }
 
 function acceptedLeaveStep(s, zone) {
     const asked = Boolean(s.disconnectRequestedAt);
     return {
         key: 'accepted',
-        label: 'Accepted by Sidedoor',
+        label: labels.StepAccepted,
         status: asked ? 'done' : 'none',
-        detail: asked ? timeOf(s.disconnectRequestedAt, zone) : 'not requested through Sidedoor'
+        detail: asked ? timeOf(s.disconnectRequestedAt, zone) : labels.LeftElsewhere
     };
 }
 
 function confirmedLeaveStep(s, zone) {
-    const label = `Confirmed by ${vendorOf(s)}`;
+    const label = fill(labels.StepConfirmed, vendorOf(s));
     if (s.departure) {
         return { key: 'confirmed', label, status: 'done', detail: leavingOf(s.departure, zone) };
     }
     if (s.overdue) {
         const what = s.nextAction ? s.nextAction.instructions : '';
-        return { key: 'confirmed', label, status: 'overdue', detail: `no evidence yet that the leg ended. ${what}`.trim() };
+        return { key: 'confirmed', label, status: 'overdue', detail: fill(labels.NoLeaveEvidenceDo, what).trim() };
     }
     const attached = s.nextAction && s.nextAction.controllerAttached === false;
     return {
         key: 'confirmed',
         label,
         status: 'waiting',
-        detail: attached ? s.nextAction.instructions : 'no evidence yet that the leg ended'
+        detail: attached ? s.nextAction.instructions : labels.NoLeaveEvidence
     };
 }
 
 function recordStep(s, zone) {
-    const label = 'Written to Salesforce';
+    const label = labels.StepWritten;
     const record = s.salesforceRecord;
     if (!record) {
-        return { key: 'written', label, status: 'waiting', detail: 'nothing to write yet' };
+        return { key: 'written', label, status: 'waiting', detail: labels.NothingToWrite };
     }
     if (record.state === 'FAILED') {
-        return { key: 'written', label, status: 'problem', detail: record.lastError || 'Salesforce rejected the record' };
+        return { key: 'written', label, status: 'problem', detail: record.lastError || labels.RecordRejected };
     }
     if (record.state === 'DISCARDED') {
-        return { key: 'written', label, status: 'problem', detail: 'an operator discarded this record, so it is not written' };
+        return { key: 'written', label, status: 'problem', detail: labels.RecordDiscarded };
     }
     // Only the newest version counts, because the version written after the join does not hold the departure.
     const newest = record.state === 'WRITTEN' && record.writtenVersion === record.version;
     if (newest && s.state !== 'LEAVING') {
         return { key: 'written', label, status: 'done', detail: timeOf(record.writtenAt, zone) };
     }
-    return { key: 'written', label, status: 'waiting', detail: record.lastError || 'in progress' };
+    return { key: 'written', label, status: 'waiting', detail: record.lastError || labels.InProgress };
+}
+
+/** A mode in words. */
+export function modeWord(mode) {
+    return MODE_WORDS[mode] || mode;
 }
 
 /** One line of the list of supervisors on the contact. */
@@ -175,60 +172,60 @@ export function lineOf(s, mine, zone) {
         id: s.id,
         name: nameOf(s),
         isMine: s.id === mine,
-        mode: isActive(s) ? MODE_WORDS[s.mode] || s.mode : '—',
+        mode: isActive(s) ? modeWord(s.mode) : labels.NoMode,
         state: stateWord(s),
         when: s.departure ? leavingOf(s.departure, zone) : timeOf(s.joinedAt || s.requestedAt, zone),
         whenIso: s.departure ? s.departure.disconnectedAt : s.joinedAt || s.requestedAt
     };
 }
 
-function stateWord(s) {
+/** The state of a supervision in words. */
+export function stateWord(s) {
     switch (s.state) {
         case 'REQUESTED':
         case 'JOINING':
-            return 'Joining';
+            return labels.StateJoining;
         case 'MONITORING':
-            return s.joinedAt ? 'On the call' : 'Joining, line provided';
+            return s.joinedAt ? labels.StateOnCall : labels.StateLineProvided;
         case 'LEAVING':
-            return s.overdue ? 'Leave overdue' : 'Leaving';
+            return s.overdue ? labels.StateOverdue : labels.StateLeaving;
         case 'LEFT':
-            return 'Left';
+            return labels.StateLeft;
         default:
-            return 'Could not join';
+            return labels.StateFailed;
     }
 }
 
 /** One sentence about the supervisor's own state, shown and announced by screen readers. */
 export function summaryOf(s, zone) {
     if (!s) {
-        return 'You are not on this call.';
+        return labels.SummaryNone;
     }
     switch (s.state) {
         case 'REQUESTED':
         case 'JOINING':
-            return 'Your request to listen is accepted. You are not connected yet.';
+            return labels.SummaryJoining;
         case 'MONITORING':
             if (!s.joinedAt) {
-                return 'You have a line to this call. It is not confirmed yet that you are connected.';
+                return labels.SummaryLine;
             }
-            return s.mode === 'BARGE' ? 'You are on this call, and can be heard.' : 'You are listening to this call. You cannot be heard.';
+            return s.mode === 'BARGE' ? labels.SummarySpeaking : labels.SummaryListening;
         case 'LEAVING':
-            return s.overdue
-                ? 'Your disconnect is overdue: it was accepted, but there is no evidence that you left.'
-                : 'Your disconnect is accepted. It is not confirmed yet that you left.';
+            return s.overdue ? labels.SummaryOverdue : labels.SummaryLeaving;
         case 'LEFT':
-            return `You left at ${leavingOf(s.departure, zone)}. ${afterwards(s.departure)}`;
+            return fill(labels.SummaryLeft, leavingOf(s.departure, zone), afterwards(s.departure));
         default:
-            return `You could not join this call${s.failure ? `: ${s.failure.detail}` : ''}.`;
+            return s.failure ? fill(labels.SummaryFailedWhy, s.failure.detail) : labels.SummaryFailed;
     }
 }
 
-function afterwards(departure) {
+/** Whether the customer's call went on after a departure. */
+export function afterwards(departure) {
     if (departure.customerCallContinued === true) {
-        return "The customer's call goes on.";
+        return labels.GoesOn;
     }
     if (departure.customerCallContinued === false) {
-        return "The customer's call is over.";
+        return labels.IsOver;
     }
-    return "It is not known yet whether the customer's call goes on.";
+    return labels.UnknownAfter;
 }
