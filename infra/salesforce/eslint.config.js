@@ -47,7 +47,7 @@ module.exports = [
     },
     { files: ['scv-connector/**/*.js'], languageOptions: { sourceType: 'module', globals: BROWSER } },
     { files: ['test/unit/**', 'test/support/**'], languageOptions: { ...babel('module'), globals: { ...BROWSER, ...NODE, ...JEST } } },
-    { files: ['test/browser/support/**', 'test/browser/*.mjs'], languageOptions: { sourceType: 'module', globals: { ...NODE, window: 'readonly', document: 'readonly', PerformanceObserver: 'readonly' } } },
+    { files: ['test/browser/support/**', 'test/browser/*.mjs', 'test/support/partner/**'], languageOptions: { sourceType: 'module', globals: { ...NODE, window: 'readonly', document: 'readonly', PerformanceObserver: 'readonly' } } },
     { files: ['test/browser/page/*.js'], languageOptions: { sourceType: 'module', globals: BROWSER } },
     { files: ['test/browser/page/lightning/**/*.js'], languageOptions: { ...babel('module'), globals: BROWSER } },
     { files: ['*.config.js'], languageOptions: { sourceType: 'commonjs', globals: NODE } }

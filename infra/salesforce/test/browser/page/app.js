@@ -34,7 +34,9 @@ if (!ccpOnly) {
 
 function openCcp() {
     const ccp = createElement('c-supervisor-ccp', { is: SupervisorCcp });
-    ccp.ccpUrl = asked.get('ccp');
+    const ccpUrl = asked.get('ccp');
+    // The simulated CCP is on this computer, so it is allowed as an administrator allows a host of their own.
+    Object.assign(ccp, { ccpUrl, allowedHosts: new URL(ccpUrl).origin, requestStorageAccess: asked.get('storage') === 'yes' });
     document.querySelector('#ccp').appendChild(ccp);
 }
 

@@ -61,7 +61,9 @@ export class PageServers {
             ]
         };
         const panel = {
+            '/login': ['text/html', '<!doctype html><title>Sign in</title>'],
             '/ccp': ['text/html', await readFile(path.join(PAGE, 'ccp.html'))],
+            '/storage': ['text/html', await readFile(path.join(PAGE, 'storage.html'))],
             '/ccp.js': ['text/javascript', await readFile(path.join(PAGE, 'ccp.js'))],
             '/agentData.js': ['text/javascript', await readFile(path.join(HERE, '../../support/agentData.js'))]
         };
@@ -83,10 +85,17 @@ export class PageServers {
         }
     }
 
-    urlFor(user, contact, { ccp = true, presence = true, agent = null, settings = {} } = {}) {
+    /** `login: 'none'` is a CCP whose user never signs in; `login: 'storage'` is one that first asks for storage access. */
+    urlFor(user, contact, { ccp = true, login = 'done', presence = true, agent = null, settings = {} } = {}) {
         const query = new URLSearchParams({ user, contact, ...settings });
+        const storage = login === 'storage';
         if (ccp) {
-            query.set('ccp', `${this.ccpOrigin}/ccp?user=${user}`);
+            // Streams accepts, besides Amazon Connect's own addresses, only "localhost" for storage access.
+            const storagePanel = `${this.ccpOrigin.replace('127.0.0.1', 'localhost')}/panel-of/${user}`;
+            query.set('ccp', storage ? storagePanel : `${this.ccpOrigin}/${login === 'none' ? 'login' : 'ccp'}?user=${user}`);
+        }
+        if (storage) {
+            query.set('storage', 'yes');
         }
         if (agent) {
             query.set('agent', agent);
@@ -202,6 +211,15 @@ export class PageServers {
     async ccpServer(files, url, request, answer) {
         if (files[url.pathname]) {
             send(answer, ...files[url.pathname]);
+            return;
+        }
+        const storage = /^\/panel-of\/([\w-]+)(\/request-storage-access)?$/.exec(url.pathname);
+        if (storage && storage[2]) {
+            send(answer, ...files['/storage']);
+            return;
+        }
+        if (storage) {
+            answer.writeHead(302, { location: `/ccp?user=${storage[1]}` }).end();
             return;
         }
         const user = url.searchParams.get('user');

@@ -49,7 +49,7 @@ export class Scenario {
         page.on('pageerror', (e) => errors.push(e.message));
         await page.goto(this.servers.urlFor(user, contact, options));
         const tab = new Tab(this, page, context, user, errors);
-        if (options.ccp !== false) {
+        if (options.ccp !== false && !options.login) {
             await tab.ready();
         }
         return tab;
