@@ -9,6 +9,7 @@ describe('the CCP address', () => {
         [{ ccpUrl: 'https://acme.awsapps.com/connect/ccp-v2/' }, 'https://acme.awsapps.com/connect/ccp-v2/'],
         [{ instanceUrl: 'https://acme.my.connect.aws' }, 'https://acme.my.connect.aws/ccp-v2/'],
         [{ instanceUrl: 'https://acme.awsapps.com/connect/' }, 'https://acme.awsapps.com/connect/ccp-v2/'],
+        [{ instanceUrl: 'https://acme.awsapps.com' }, 'https://acme.awsapps.com/connect/ccp-v2/'],
         [{ ccpUrl: 'https://acme.govcloud.connect.aws/ccp-v2/', allowedHosts: 'acme.govcloud.connect.aws' }, 'https://acme.govcloud.connect.aws/ccp-v2/'],
         [{ ccpUrl: 'https://sso.example.com/connect', allowedHosts: 'a.example, https://sso.example.com/' }, 'https://sso.example.com/connect'],
         [{ ccpUrl: 'http://127.0.0.1:8080/ccp', allowedHosts: 'http://127.0.0.1:8080' }, 'http://127.0.0.1:8080/ccp']
@@ -23,6 +24,7 @@ describe('the CCP address', () => {
         'https://acme.evil.my.connect.aws/ccp-v2/',
         'https://my.connect.aws/ccp-v2/',
         'https://acme.my.connect.aws:8443/ccp-v2/',
+        'https://acme.awsapps.com',
         'https://acme.awsapps.com/other/',
         'https://acme.awsapps.com/connected/',
         'https://acme.govcloud.connect.aws/ccp-v2/'
@@ -69,7 +71,7 @@ describe('storage access', () => {
     });
 
     it('needs the instance URL if the CCP URL is another one', () => {
-        expect(() => ccpAddress(SSO)).toThrow(/enters it as “Instance URL”/);
+        expect(() => ccpAddress(SSO)).toThrow(/enters it as "Instance URL"/);
         expect(ccpAddress({ ...SSO, instanceUrl: 'https://acme.my.connect.aws' }).storageAccess).toEqual({
             canRequest: true,
             mode: 'default',

@@ -44,6 +44,20 @@ import BoardUnderAMinute from '@salesforce/label/c.Sidedoor_Board_Under_A_Minute
 import CallOver from '@salesforce/label/c.Sidedoor_Call_Over';
 import CannotAct from '@salesforce/label/c.Sidedoor_Cannot_Act';
 import CannotReceive from '@salesforce/label/c.Sidedoor_Cannot_Receive';
+import CcpAccessDenied from '@salesforce/label/c.Sidedoor_Ccp_Access_Denied';
+import CcpElsewhere from '@salesforce/label/c.Sidedoor_Ccp_Elsewhere';
+import CcpForeignHost from '@salesforce/label/c.Sidedoor_Ccp_Foreign_Host';
+import CcpInvalidAddress from '@salesforce/label/c.Sidedoor_Ccp_Invalid_Address';
+import CcpNoAddress from '@salesforce/label/c.Sidedoor_Ccp_No_Address';
+import CcpNoMicrophone from '@salesforce/label/c.Sidedoor_Ccp_No_Microphone';
+import CcpNotLoaded from '@salesforce/label/c.Sidedoor_Ccp_Not_Loaded';
+import CcpNotOpened from '@salesforce/label/c.Sidedoor_Ccp_Not_Opened';
+import CcpNotSignedIn from '@salesforce/label/c.Sidedoor_Ccp_Not_Signed_In';
+import CcpNotSignedInStorage from '@salesforce/label/c.Sidedoor_Ccp_Not_Signed_In_Storage';
+import CcpOpenCti from '@salesforce/label/c.Sidedoor_Ccp_Open_Cti';
+import CcpSection from '@salesforce/label/c.Sidedoor_Ccp_Section';
+import CcpSignInFailed from '@salesforce/label/c.Sidedoor_Ccp_Sign_In_Failed';
+import CcpStorageNeedsInstance from '@salesforce/label/c.Sidedoor_Ccp_Storage_Needs_Instance';
 import ChannelChat from '@salesforce/label/c.Sidedoor_Channel_Chat';
 import ChannelEmail from '@salesforce/label/c.Sidedoor_Channel_Email';
 import ChannelTask from '@salesforce/label/c.Sidedoor_Channel_Task';
@@ -191,6 +205,20 @@ export const labels = {
     CallOver,
     CannotAct,
     CannotReceive,
+    CcpAccessDenied,
+    CcpElsewhere,
+    CcpForeignHost,
+    CcpInvalidAddress,
+    CcpNoAddress,
+    CcpNoMicrophone,
+    CcpNotLoaded,
+    CcpNotOpened,
+    CcpNotSignedIn,
+    CcpNotSignedInStorage,
+    CcpOpenCti,
+    CcpSection,
+    CcpSignInFailed,
+    CcpStorageNeedsInstance,
     ChannelChat,
     ChannelEmail,
     ChannelTask,

@@ -5,12 +5,13 @@
  * An instance is reached at https://<alias>.my.connect.aws/ or, if it is older, at https://<alias>.awsapps.com/connect/
  * (https://docs.aws.amazon.com/connect/latest/adminguide/case-agent-experience.html).
  */
-import { WORDS, fill } from './words';
+import { fill, labels } from 'c/labels';
 
 /** "Pattern: ^(?!d-)([\da-zA-Z]+)([-]*[\da-zA-Z])*$", at most 45 characters (API reference, Instance); d-… belongs to a directory. */
 const ALIAS = '[a-z0-9](?:[a-z0-9-]{0,43}[a-z0-9])?';
 const CONNECT = new RegExp(`^https://${ALIAS}\\.my\\.connect\\.aws/`);
 const AWSAPPS = new RegExp(`^https://${ALIAS}\\.awsapps\\.com/connect/`);
+const AWSAPPS_HOST = new RegExp(`^https://${ALIAS}\\.awsapps\\.com$`, 'i');
 const LOOPBACK = ['localhost', '127.0.0.1'];
 
 /** Thrown for an address that is not accepted; the message is for the page. */
@@ -25,11 +26,11 @@ export class AddressError extends Error {}
 export function ccpAddress({ ccpUrl, instanceUrl, loginUrl, allowedHosts, requestStorageAccess }) {
     const instance = instanceUrl ? instanceOf(instanceUrl, allowedHosts) : null;
     if (!ccpUrl && !instance) {
-        throw new AddressError(WORDS.noAddress);
+        throw new AddressError(labels.CcpNoAddress);
     }
     const ccp = ccpUrl ? frameable(ccpUrl, 'CCP URL', allowedHosts) : new URL('ccp-v2/', instance);
     if (requestStorageAccess && !instance && !isConnect(ccp) && !isLoopback(ccp)) {
-        throw new AddressError(WORDS.storageNeedsInstance);
+        throw new AddressError(labels.CcpStorageNeedsInstance);
     }
     return {
         ccpUrl: ccp.href,
@@ -40,15 +41,19 @@ export function ccpAddress({ ccpUrl, instanceUrl, loginUrl, allowedHosts, reques
     };
 }
 
-/** The instance's base address with a slash at the end: https://acme.my.connect.aws/ or https://acme.awsapps.com/connect/ */
+/**
+ * The instance's base address with a slash at the end: https://acme.my.connect.aws/ or https://acme.awsapps.com/connect/. The path of the
+ * latter may be missing, because a trusted URL and the set-up script take an origin.
+ */
 function instanceOf(text, allowedHosts) {
-    return frameable(`${String(text).trim().replace(/\/+$/, '')}/`, 'Instance URL', allowedHosts);
+    const base = String(text).trim().replace(/\/+$/, '');
+    return frameable(AWSAPPS_HOST.test(base) ? `${base}/connect/` : `${base}/`, 'Instance URL', allowedHosts);
 }
 
 function frameable(text, name, allowedHosts) {
     const url = secure(text, name);
     if (!isConnect(url) && !originsOf(allowedHosts).includes(url.origin)) {
-        throw new AddressError(fill(WORDS.foreignHost, text, name));
+        throw new AddressError(fill(labels.CcpForeignHost, text, name));
     }
     return url;
 }
@@ -63,7 +68,7 @@ function secure(text, name) {
     }
     const encrypted = url && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url)));
     if (!encrypted || url.username || url.password) {
-        throw new AddressError(fill(WORDS.invalidAddress, text, name));
+        throw new AddressError(fill(labels.CcpInvalidAddress, text, name));
     }
     return url;
 }

@@ -9,12 +9,12 @@
 import { LightningElement, api } from 'lwc';
 import { loadScript } from 'lightning/platformResourceLoader';
 import hasPermission from '@salesforce/customPermission/Sidedoor_Supervise';
+import { fill, labels } from 'c/labels';
 import { currentLegControl, LegControl, registerLegControl, streamsBackend } from 'c/legControl';
 import { joinReceiver } from 'c/pageReceiver';
 import { AddressError, ccpAddress } from './ccpAddress';
 import { hasOpenCti } from './openCti';
 import { close, isOpen, showFrameIn, subscribe } from './streamsLibrary';
-import { WORDS, fill } from './words';
 
 /** The instance that holds this page's CCP, and those that wait for it, because Streams can be open only once in a page. */
 let holder = null;
@@ -37,7 +37,7 @@ export default class SupervisorCcp extends LightningElement {
     /** The name of the static resource that holds release/connect-streams-min.js of amazon-connect-streams. */
     @api streamsResource = 'amazonConnectStreams';
 
-    label = WORDS.section;
+    label = labels.CcpSection;
     problem = null;
     notice = null;
     control = null;
@@ -74,7 +74,7 @@ export default class SupervisorCcp extends LightningElement {
         }
         if (holder) {
             waiting.add(this);
-            this.notice = WORDS.elsewhere;
+            this.notice = labels.CcpElsewhere;
             return;
         }
         holder = this;
@@ -88,7 +88,7 @@ export default class SupervisorCcp extends LightningElement {
             const { ccpUrl, instanceUrl, loginUrl, allowedHosts, requestStorageAccess } = this;
             const address = ccpAddress({ ccpUrl, instanceUrl, loginUrl, allowedHosts, requestStorageAccess });
             if (hasOpenCti(window)) {
-                return this.refuse(WORDS.openCti);
+                return this.refuse(labels.CcpOpenCti);
             }
             return address;
         } catch (e) {
@@ -131,7 +131,7 @@ export default class SupervisorCcp extends LightningElement {
                 }
             });
         } catch (e) {
-            this.problem = fill(WORDS.notOpened, (e && e.message) || e);
+            this.problem = fill(labels.CcpNotOpened, (e && e.message) || e);
         }
     }
 
@@ -161,14 +161,14 @@ export default class SupervisorCcp extends LightningElement {
         // eslint-disable-next-line @lwc/lwc/no-async-operation
         const timer = setTimeout(() => {
             if (!over() && !this.control && !this.notice) {
-                this.notice = this.requestStorageAccess ? WORDS.notSignedInStorage : WORDS.notSignedIn;
+                this.notice = this.requestStorageAccess ? labels.CcpNotSignedInStorage : labels.CcpNotSignedIn;
             }
         }, SIGN_IN_MS);
         this.subscriptions = [
             () => clearTimeout(timer),
-            say('onAuthFail', WORDS.signInFailed),
-            say('onAccessDenied', WORDS.accessDenied),
-            say('onIframeRetriesExhausted', WORDS.notLoaded)
+            say('onAuthFail', labels.CcpSignInFailed),
+            say('onAccessDenied', labels.CcpAccessDenied),
+            say('onIframeRetriesExhausted', labels.CcpNotLoaded)
         ];
     }
 
@@ -191,8 +191,8 @@ export default class SupervisorCcp extends LightningElement {
             subscribe(agent, 'onRefresh', look),
             subscribe(agent, 'onSoftphoneError', (error) => {
                 if (!over() && errorType(error) === 'microphone_not_shared') {
-                    this.microphoneNotice = WORDS.noMicrophone;
-                    this.notice = WORDS.noMicrophone;
+                    this.microphoneNotice = labels.CcpNoMicrophone;
+                    this.notice = labels.CcpNoMicrophone;
                 }
             })
         );
