@@ -24,12 +24,11 @@ const USAGE = `usage: node scripts/setup.mjs STEP --org ALIAS [options] [--apply
 
   deploy     the manifests core, callout, reports and flows, in this order
                --voice        also voice, in an org with VoiceCall
-               --messaging    also messaging, in an org with Messaging
                --only NAME    only this manifest
                needs SIDEDOOR_URL and SIDEDOOR_ISSUER for callout
   users      permission sets and Federation IDs
                --users FILE   CSV with the columns username, role, connect_username
-               --voice, --messaging, --app    also the sets of these parts
+               --voice, --app    also the sets of these parts
                --user-field NAME              this field of User instead of FederationIdentifier
   streams    the library amazon-connect-streams as a static resource
                --file FILE    connect-streams-min.js
@@ -45,7 +44,7 @@ Without --apply it prints the commands and calls nothing.`;
 class Failure extends Error {}
 
 const OPTIONS = { '--org': true, '--users': true, '--user-field': true, '--file': true, '--only': true };
-const FLAGS = ['--apply', '--voice', '--messaging', '--app'];
+const FLAGS = ['--apply', '--voice', '--app'];
 
 function readArguments(words) {
   const [step, ...rest] = words;
@@ -135,10 +134,10 @@ function apexTests() {
 }
 
 function deploy(runner, given) {
-  const all = ['core', 'callout', 'reports', 'flows', 'voice', 'messaging'];
+  const all = ['core', 'callout', 'reports', 'flows', 'voice'];
   if (given.only && !all.includes(given.only))
     throw new Failure(`unknown manifest ${given.only}; expected one of ${all.join(', ')}`);
-  const wanted = given.only ? [given.only] : all.filter((name) => (name !== 'voice' && name !== 'messaging') || given[name]);
+  const wanted = given.only ? [given.only] : all.filter((name) => name !== 'voice' || given.voice);
   for (const name of wanted) deployManifest(runner, name);
   if (runner.apply) return;
   runner.say('\nIf one fails, correct what it names and repeat the step: what was deployed before it stays.');

@@ -14,11 +14,6 @@ const PARTS = {
     operations: ['Sidedoor_Voice_Reports'],
     integration: ['Sidedoor_Voice_Calls'],
   },
-  messaging: {
-    supervisor: ['Sidedoor_Messaging_Reports'],
-    operations: ['Sidedoor_Messaging_Reports'],
-    integration: ['Sidedoor_Messaging_Sessions'],
-  },
   app: { supervisor: ['Sidedoor_App'] },
 };
 const COLUMNS = ['username', 'role', 'connect_username'];

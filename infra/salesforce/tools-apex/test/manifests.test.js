@@ -106,13 +106,12 @@ test('a dependency on a later manifest is found', () => {
   assert.ok(namedBy(bundle, components).includes('ApexClass:SidedoorController'));
 });
 
-test('nothing in the first four manifests needs VoiceCall or Messaging', () => {
-  const objects = /<(object|referenceTo|baseObject|sobjectType)>(VoiceCall|MessagingSession)</;
-  const lookups = /Voice_Call__c|Messaging_Session__c/;
+test('nothing in the first four manifests needs VoiceCall', () => {
+  const object = /<(object|referenceTo|baseObject|sobjectType)>VoiceCall</;
   for (const { id, files, from } of components.filter((c) => c.from === 'force-app' && !c.id.startsWith('Apex'))) {
     const code = files.map((file) => readFileSync(file, 'utf8')).join('\n');
-    assert.doesNotMatch(code, objects, `${from}: ${id}`);
-    if (!id.startsWith('LightningComponentBundle')) assert.doesNotMatch(code, lookups, id);
+    assert.doesNotMatch(code, object, `${from}: ${id}`);
+    if (!id.startsWith('LightningComponentBundle')) assert.doesNotMatch(code, /Voice_Call__c/, id);
   }
 });
 
@@ -134,9 +133,8 @@ test('the CLI’s library makes of each manifest exactly what it names', async (
       objects.set(name, fields.sort());
     }
   }
-  assert.deepEqual([...objects.keys()].sort(), ['core', 'messaging', 'voice']);
+  assert.deepEqual([...objects.keys()].sort(), ['core', 'voice']);
   assert.deepEqual(objects.get('voice'), ['Voice_Call__c']);
-  assert.deepEqual(objects.get('messaging'), ['Messaging_Session__c']);
   assert.ok(objects.get('core').length > 25 && !objects.get('core').includes('Voice_Call__c'));
 });
 

@@ -7,11 +7,9 @@ import { all, fieldsOf, optional, readXml, text } from '../lib/project.js';
 import { readKinds, readService, readTable, readWords } from '../lib/rust.js';
 
 const OBJECT = 'VoiceCallParticipant__c';
-const OPTIONAL_FIELDS = new Map([...fieldsOf(OBJECT, optional('voice')), ...fieldsOf(OBJECT, optional('messaging'))]);
+const OPTIONAL_FIELDS = fieldsOf(OBJECT, optional('voice'));
 const FIELDS = new Map([...fieldsOf(OBJECT), ...OPTIONAL_FIELDS]);
 const FORMULAS = [...FIELDS].filter(([, field]) => text(field, 'formula') !== undefined).map(([name]) => name);
-/** Fields that an org gets before a service writes them, because records wait for a field that an org lacks. */
-const AHEAD = ['Messaging_Session__c', 'Request_Reason__c'];
 const { table, kinds: KINDS } = readService();
 const TABLE = table.filter((row) => row.name !== '');
 
@@ -36,13 +34,12 @@ test('the service’s table of fields is read, and a changed form is noticed', (
 
 test('the object has exactly the fields that the service writes', () => {
   assert.deepEqual(FORMULAS.sort(), ['Leg_Count__c', 'Listened_Seconds__c']);
-  const written = new Set([...TABLE.map((row) => row.name), ...AHEAD]);
-  assert.deepEqual([...FIELDS.keys()].filter((name) => !FORMULAS.includes(name)).sort(), [...written].sort());
+  assert.deepEqual([...FIELDS.keys()].filter((name) => !FORMULAS.includes(name)).sort(), TABLE.map((row) => row.name).sort());
 });
 
 test('what needs another product is not in the object itself', () => {
   const own = fieldsOf(OBJECT);
-  assert.deepEqual([...OPTIONAL_FIELDS.keys()].sort(), ['Messaging_Session__c', 'Voice_Call__c']);
+  assert.deepEqual([...OPTIONAL_FIELDS.keys()].sort(), ['Voice_Call__c']);
   for (const [name, field] of own) {
     assert.ok(!OPTIONAL_FIELDS.has(name), name);
     if (text(field, 'type') === 'Lookup') assert.equal(text(field, 'referenceTo'), 'User', name);
@@ -117,7 +114,7 @@ test('records have a unique, case-insensitive external id', () => {
 });
 
 test('a lookup never prevents the deletion of its target', () => {
-  const meant = { Voice_Call__c: 'VoiceCall', Messaging_Session__c: 'MessagingSession', Supervisor__c: 'User', Agent__c: 'User' };
+  const meant = { Voice_Call__c: 'VoiceCall', Supervisor__c: 'User', Agent__c: 'User' };
   for (const [name, target] of Object.entries(meant)) {
     assert.equal(text(FIELDS.get(name), 'referenceTo'), target);
     assert.equal(text(FIELDS.get(name), 'deleteConstraint'), 'SetNull');

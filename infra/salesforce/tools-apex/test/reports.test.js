@@ -7,22 +7,19 @@ const OBJECT = 'VoiceCallParticipant__c';
 const STANDARD = ['Name', 'CreatedDate'];
 const FIELDS = fieldsOf(OBJECT);
 const RECORDS = 'Voice_Call_Participants';
-/** The fields of the other objects, as a report names them (a lookup without Id). From Salesforce's Object Reference. */
-const OTHERS = {
-  VoiceCall: [
-    'Id',
-    'VendorCallKey',
-    'User',
-    'Owner',
-    'CallType',
-    'CallStartDateTime',
-    'CallEndDateTime',
-    'CallDurationInSeconds',
-    'CallDisposition',
-  ],
-  MessagingSession: ['Id', 'Name', 'Owner', 'ChannelName', 'ChannelType', 'StartTime', 'AcceptTime', 'EndTime', 'Status'],
-};
-const FOLDERS = { records: SOURCES, voice: optional('voice'), messaging: optional('messaging') };
+/** The fields of VoiceCall, as a report names them (a lookup without Id). From Salesforce's Object Reference. */
+const VOICE_CALL = [
+  'Id',
+  'VendorCallKey',
+  'User',
+  'Owner',
+  'CallType',
+  'CallStartDateTime',
+  'CallEndDateTime',
+  'CallDurationInSeconds',
+  'CallDisposition',
+];
+const FOLDERS = { records: SOURCES, voice: optional('voice') };
 
 const read = (kind, suffix) =>
   new Map(
@@ -62,27 +59,22 @@ test('the report type of the records shows every field of the object, once', () 
   for (const column of columns) assert.equal(text(column, 'table'), OBJECT);
 });
 
-test('the report types of coverage have every call or chat, with or without a supervisor', () => {
-  for (const [name, base, part, lookup] of [
-    ['Voice_Calls_with_Supervisors', 'VoiceCall', 'voice', 'Voice_Call__c'],
-    ['Messaging_Sessions_with_Supervisors', 'MessagingSession', 'messaging', 'Messaging_Session__c'],
-  ]) {
-    const type = TYPES.get(name);
-    assert.equal(type.part, part);
-    assert.equal(text(type.xml, 'baseObject'), base);
-    assert.equal(text(type.xml, 'join', 'outerJoin'), 'true', `${name} would leave out what had no supervisor`);
-    const field = fieldsOf(OBJECT, FOLDERS[part]).get(lookup);
-    assert.equal(text(field, 'referenceTo'), base);
-    const relation = `${text(field, 'relationshipName')}__r`;
-    assert.equal(text(type.xml, 'join', 'relationship'), relation);
-    for (const column of all(type.xml, 'sections', 'columns')) {
-      const [table, shown] = [text(column, 'table'), text(column, 'field')];
-      const known = table === base ? OTHERS[base] : [...FIELDS.keys(), 'Name'];
-      assert.ok([base, `${base}.${relation}`].includes(table), table);
-      assert.ok(known.includes(shown), `${name}: ${shown}`);
-    }
+test('the report type of coverage has every call, with or without a supervisor', () => {
+  assert.deepEqual([...TYPES.keys()].sort(), [RECORDS, 'Voice_Calls_with_Supervisors'].sort());
+  const { part, xml } = TYPES.get('Voice_Calls_with_Supervisors');
+  assert.equal(part, 'voice');
+  assert.equal(text(xml, 'baseObject'), 'VoiceCall');
+  assert.equal(text(xml, 'join', 'outerJoin'), 'true', 'it would leave out calls that had no supervisor');
+  const lookup = fieldsOf(OBJECT, FOLDERS.voice).get('Voice_Call__c');
+  assert.equal(text(lookup, 'referenceTo'), 'VoiceCall');
+  const relation = `${text(lookup, 'relationshipName')}__r`;
+  assert.equal(text(xml, 'join', 'relationship'), relation);
+  for (const column of all(xml, 'sections', 'columns')) {
+    const [table, shown] = [text(column, 'table'), text(column, 'field')];
+    assert.ok(['VoiceCall', `VoiceCall.${relation}`].includes(table), table);
+    const known = table === 'VoiceCall' ? VOICE_CALL : [...FIELDS.keys(), 'Name'];
+    assert.ok(known.includes(shown), shown);
   }
-  assert.equal(TYPES.size, 3);
 });
 
 test('there is a report for each question', () => {
@@ -98,12 +90,12 @@ test('there is a report for each question', () => {
     'Hours_by_Agent',
     'Hours_by_Supervisor',
     'Hours_by_Week',
+    'Left_Overdue',
     'On_a_Call_Now',
     'Rejoins_to_Review',
     'Who_Listened_to_Whom',
   ]);
   assert.deepEqual(of('voice'), ['Voice_Coverage_by_Agent', 'Voice_Coverage_by_Week']);
-  assert.deepEqual(of('messaging'), ['Chat_Coverage_by_Agent', 'Chat_Coverage_by_Week']);
 });
 
 test('reports use their report type and only its columns', () => {
@@ -132,7 +124,7 @@ test('reports use their report type and only its columns', () => {
 });
 
 test('every report counts by when it happened, not by when the record was created', () => {
-  const times = ['Joined_At__c', 'Disconnected_At__c', 'CallStartDateTime', 'StartTime'];
+  const times = ['Joined_At__c', 'Disconnected_At__c', 'CallStartDateTime'];
   for (const [name, { xml }] of REPORTS) {
     assert.ok(times.includes(last(text(xml, 'timeFrameFilter', 'dateColumn'))), name);
     assert.notEqual(text(xml, 'timeFrameFilter', 'interval'), 'INTERVAL_CUSTOM', `${name}: a fixed date would age`);
@@ -167,7 +159,7 @@ test('formulas use aggregates of their report’s columns', () => {
       assert.equal(code.replace(/[A-Za-z_.]+:\w+|RowCount|3600|[-+/() ]/g, ''), '', `${name}: ${code}`);
     }
   }
-  assert.equal(seen, 3 + 4 * 2);
+  assert.equal(seen, 3 + 2 * 2);
 });
 
 test('coverage is exact also if a call had several supervisors', () => {
@@ -202,6 +194,9 @@ test('each report of the records has the filter of its question', () => {
   );
   assert.deepEqual(criteria(departures), [['Disconnected_At__c', 'notEqual', '']]);
   assert.deepEqual(criteria(of('Rejoins_to_Review')), [['Rejoin__c', 'equals', '1']]);
+  assert.deepEqual(criteria(of('Left_Overdue')), [['Left_Overdue__c', 'equals', '1']]);
+  // By when they joined, because a leg whose leave is still not confirmed has no end.
+  assert.equal(last(text(of('Left_Overdue'), 'timeFrameFilter', 'dateColumn')), 'Joined_At__c');
   assert.deepEqual(criteria(of('Barge_Ins')), [['Mode__c', 'equals', 'BARGE']]);
   assert.deepEqual(criteria(of('On_a_Call_Now')), [
     ['Joined_At__c', 'notEqual', ''],
@@ -231,7 +226,7 @@ test('each report of the records has the filter of its question', () => {
 
 test('the dashboards use the reports and groupings, and run as the viewer', () => {
   const shown = [];
-  assert.deepEqual([...DASHBOARDS.keys()].sort(), ['Sidedoor/Chat_Coverage', 'Sidedoor/Supervision', 'Sidedoor/Voice_Coverage']);
+  assert.deepEqual([...DASHBOARDS.keys()].sort(), ['Sidedoor/Supervision', 'Sidedoor/Voice_Coverage']);
   for (const [name, { part, xml }] of DASHBOARDS) {
     assert.equal(text(xml, 'dashboardType'), 'LoggedInUser', name);
     for (const component of all(xml, 'dashboardGridLayout', 'dashboardGridComponents', 'dashboardComponent')) {
@@ -262,20 +257,12 @@ test('the dashboards use the reports and groupings, and run as the viewer', () =
 });
 
 test('coverage is shown against a goal', () => {
-  for (const name of ['Voice_Coverage', 'Chat_Coverage']) {
-    const components = all(
-      DASHBOARDS.get(`Sidedoor/${name}`).xml,
-      'dashboardGridLayout',
-      'dashboardGridComponents',
-      'dashboardComponent',
-    );
-    const gauge = components.find((c) => text(c, 'componentType') === 'Gauge');
-    assert.equal(text(gauge, 'chartSummary', 'column'), 'FORMULA2');
-    assert.deepEqual(
-      ['indicatorBreakpoint1', 'indicatorBreakpoint2', 'gaugeMax'].map((t) => Number(text(gauge, t))),
-      [5, 18, 100],
-    );
-  }
+  const { xml } = DASHBOARDS.get('Sidedoor/Voice_Coverage');
+  const components = all(xml, 'dashboardGridLayout', 'dashboardGridComponents', 'dashboardComponent');
+  const gauge = components.find((c) => text(c, 'componentType') === 'Gauge');
+  assert.equal(text(gauge, 'chartSummary', 'column'), 'FORMULA2');
+  const marks = ['indicatorBreakpoint1', 'indicatorBreakpoint2', 'gaugeMax'].map((t) => Number(text(gauge, t)));
+  assert.deepEqual(marks, [5, 18, 100]);
 });
 
 test('tiles stay on the grid and do not overlap', () => {
@@ -305,7 +292,5 @@ test('the folders are not shared, because the org decides about access', () => {
       ['name'],
       path,
     );
-  for (const part of ['voice', 'messaging']) {
-    assert.ok(!metadataFiles(FOLDERS[part]).some((path) => path.includes('Folder-meta')), 'the reports go into the same folder');
-  }
+  assert.ok(!metadataFiles(FOLDERS.voice).some((path) => path.includes('Folder-meta')), 'the reports go into the same folder');
 });
