@@ -29,12 +29,13 @@ const USAGE = `usage: node scripts/setup.mjs STEP --org ALIAS [options] [--apply
   users      permission sets and Federation IDs
                --users FILE   CSV with the columns username, role, connect_username
                --voice, --app    also the sets of these parts
+               --notice          also the set with which agents are notified of supervision
                --user-field NAME              this field of User instead of FederationIdentifier
   streams    the library amazon-connect-streams as a static resource
                --file FILE    connect-streams-min.js
   trusted    trusted URLs
                needs SIDEDOOR_CONNECT_URL for the CCP; SIDEDOOR_STREAM_URL for delivery mode SSE, if it is set
-  pages      the app with the CCP in its utility bar
+  pages      the app with the board, and the CCP in its utility bar
                --voice        also the record page of VoiceCall, activated in this app only
                needs SIDEDOOR_CONNECT_URL
 
@@ -44,7 +45,7 @@ Without --apply it prints the commands and calls nothing.`;
 class Failure extends Error {}
 
 const OPTIONS = { '--org': true, '--users': true, '--user-field': true, '--file': true, '--only': true };
-const FLAGS = ['--apply', '--voice', '--app'];
+const FLAGS = ['--apply', '--voice', '--app', '--notice'];
 
 function readArguments(words) {
   const [step, ...rest] = words;

@@ -1,8 +1,10 @@
 // The list of users for setup.mjs: a CSV with the columns username, role, connect_username, in any order.
 
+const SUPERVISOR = ['Sidedoor_Supervisor', 'Sidedoor_Callout'];
 /** What each role gets. An agent gets no set: only their Connect user name is entered. */
 const SETS = {
-  supervisor: ['Sidedoor_Supervisor', 'Sidedoor_Callout'],
+  supervisor: SUPERVISOR,
+  operator: [...SUPERVISOR, 'Sidedoor_Operator', 'Sidedoor_Operator_Callout'],
   operations: ['Sidedoor_Operations'],
   integration: ['Sidedoor_Integration'],
   agent: [],
@@ -11,10 +13,12 @@ const SETS = {
 const PARTS = {
   voice: {
     supervisor: ['Sidedoor_Voice_Reports'],
+    operator: ['Sidedoor_Voice_Reports'],
     operations: ['Sidedoor_Voice_Reports'],
     integration: ['Sidedoor_Voice_Calls'],
   },
-  app: { supervisor: ['Sidedoor_App'] },
+  app: { supervisor: ['Sidedoor_App'], operator: ['Sidedoor_App'] },
+  notice: { agent: ['Sidedoor_Agent'] },
 };
 const COLUMNS = ['username', 'role', 'connect_username'];
 /** What may stand in a query and a command as it is. Amazon Connect allows these characters in a user name, up to 100. */

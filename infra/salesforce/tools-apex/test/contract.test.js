@@ -1,5 +1,5 @@
-// Apex matches the contract: every class of SidedoorTypes, SidedoorBoardTypes and SidedoorRequests has the members of its schema in openapi.yaml, and every path that the
-// client calls exists with its method.
+// Apex matches the contract: every class of SidedoorTypes, SidedoorBoardTypes and SidedoorRequests has the members of its schema in
+// openapi.yaml, and every path that the client calls exists with its method.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { shape, source } from '../lib/apex.js';

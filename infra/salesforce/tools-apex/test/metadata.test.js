@@ -223,11 +223,15 @@ test('a trusted URL opens only what its part needs', () => {
   ]);
 });
 
-test('the app holds the CCP in its utility bar, and the page of a call hides the component from agents', () => {
+test('the app has the board and the CCP, and the page of a call hides the component from agents', () => {
   const app = readXml('applications/Sidedoor.app-meta.xml', optional('app'));
   const bar = readXml('flexipages/Sidedoor_UtilityBar.flexipage-meta.xml', optional('app'));
   assert.equal(text(app, 'utilityBar'), 'Sidedoor_UtilityBar');
   const placed = (page) => all(page, 'flexiPageRegions', 'itemInstances', 'componentInstance');
+  const [first] = all(app, 'tabs').map((tab) => tab.text);
+  const page = text(readXml(`tabs/${first}.tab-meta.xml`, optional('app')), 'flexiPage');
+  const [board] = placed(readXml(`flexipages/${page}.flexipage-meta.xml`, optional('app')));
+  assert.equal(text(board, 'componentName'), 'supervisorBoard');
   const [ccp] = placed(bar);
   assert.equal(text(ccp, 'componentName'), 'supervisorCcp');
   const bundle = readFileSync(join(SOURCES, 'lwc/supervisorCcp/supervisorCcp.js-meta.xml'), 'utf8');
@@ -235,8 +239,8 @@ test('the app holds the CCP in its utility bar, and the page of a call hides the
   const set = all(ccp, 'componentInstanceProperties').filter((p) => text(p, 'type') !== 'decorator');
   for (const property of set) assert.ok(properties.includes(text(property, 'name')), text(property, 'name'));
   assert.ok(all(ccp, 'componentInstanceProperties').some((p) => text(p, 'name') === 'eager' && text(p, 'value') === 'true'));
-  const page = readXml('flexipages/Sidedoor_Voice_Call.flexipage-meta.xml', optional('voice-page'));
-  const shown = placed(page).find((c) => text(c, 'componentName') === 'supervisorPresence');
+  const voice = readXml('flexipages/Sidedoor_Voice_Call.flexipage-meta.xml', optional('voice-page'));
+  const shown = placed(voice).find((c) => text(c, 'componentName') === 'supervisorPresence');
   const [rule] = all(shown, 'visibilityRule', 'criteria');
   assert.deepEqual(rule.children.map((c) => c.text), ['{!$Permission.CustomPermission.Sidedoor_Supervise}', 'EQUAL', 'true']);
 });
@@ -305,12 +309,17 @@ test('every example configuration sets directive_event, so that the delivery mod
   assert.ok(readFileSync(join(PROJECT, '../../docs/salesforce.md'), 'utf8').includes(`directive_event = "${event}"`));
 });
 
-test('every example issuer has the scopes that the component needs', () => {
-  for (const name of ['salesforce-setup.md', 'configuration.md']) {
+test('every example issuer has the scopes that supervisors need, and no more', () => {
+  const blocks = ['salesforce-setup.md', 'salesforce.md', 'configuration.md', 'moving-from-cti-adapter.md'].flatMap((name) => {
     const page = readFileSync(join(PROJECT, '../../docs', name), 'utf8');
-    const issuers = [...page.matchAll(/^ *\[\[auth\.issuers\]\]\n[^`]+/gm)].map(([block]) => block);
-    assert.equal(issuers.length, 1, name);
-    for (const issuer of issuers) assert.match(issuer, /^ *scopes = \["supervise", "read"\]/m, name);
+    return [...page.matchAll(/^ *\[\[auth\.issuers\]\]\n[^`]+/gm)].map(([block]) => [name, block]);
+  });
+  const operators = ([, block]) => /^ *issuer = "[^"]*\/operator"/m.test(block);
+  assert.deepEqual(blocks.map(([name]) => name), ['salesforce-setup.md', 'salesforce-setup.md', 'configuration.md']);
+  assert.equal(blocks.filter(operators).length, 1);
+  for (const each of blocks) {
+    const scopes = operators(each) ? /^ *scopes = \["operate"\]/m : /^ *scopes = \["supervise", "board", "presence"\]/m;
+    assert.match(each[1], scopes, each[0]);
   }
 });
 

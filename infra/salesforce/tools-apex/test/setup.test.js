@@ -149,7 +149,7 @@ test('without --apply nothing is called and the commands are printed', () => {
   }
 });
 
-test('deploy runs the manifests in order, voice and messaging only if asked', () => {
+test('deploy runs the manifests in order, voice only if asked', () => {
   const plain = run(['deploy', '--org', 'acme', '--apply']);
   assert.equal(plain.status, 0, plain.stderr);
   const manifests = (done) => done.calls.map(({ words }) => words[words.indexOf('--manifest') + 1]);
@@ -158,8 +158,8 @@ test('deploy runs the manifests in order, voice and messaging only if asked', ()
     ORDER.slice(0, 4).map((name) => `manifest/${name}.xml`),
   );
   assert.ok(plain.calls.every(({ cwd }) => cwd === PROJECT));
-  const all = run(['deploy', '--org', 'acme', '--apply', '--voice', '--messaging']);
-  assert.deepEqual(manifests(all).slice(4), ['../manifest/voice.xml', '../manifest/messaging.xml']);
+  const all = run(['deploy', '--org', 'acme', '--apply', '--voice']);
+  assert.deepEqual(manifests(all).slice(4), ['../manifest/voice.xml']);
   assert.ok(all.calls.slice(4).every(({ cwd }) => cwd === OPTIONAL));
   const one = run(['deploy', '--org', 'acme', '--apply', '--only', 'reports']);
   assert.deepEqual(manifests(one), ['manifest/reports.xml']);
@@ -223,6 +223,23 @@ test('users get what their role needs, and a second run changes nothing', () => 
   );
 });
 
+test('an operator also gets the sets of a supervisor, and an agent a set only for notices', () => {
+  writeFileSync(LIST, 'username,role,connect_username\njane@acme.example,operator,jane\njoe@acme.example,agent,joe\n');
+  assert.equal(run(['users', '--users', LIST, '--org', 'acme', '--apply', '--voice', '--app']).status, 0);
+  const sets = (name) => org.users.find((one) => one.Username === name).sets;
+  assert.deepEqual(sets('Jane@acme.example'), [
+    'Sidedoor_Supervisor',
+    'Sidedoor_Callout',
+    'Sidedoor_Operator',
+    'Sidedoor_Operator_Callout',
+    'Sidedoor_Voice_Reports',
+    'Sidedoor_App',
+  ]);
+  assert.deepEqual(sets('joe@acme.example'), []);
+  assert.equal(run(['users', '--users', LIST, '--org', 'acme', '--apply', '--notice']).status, 0);
+  assert.deepEqual(sets('joe@acme.example'), ['Sidedoor_Agent']);
+});
+
 test('a Federation ID that has another value is never overwritten', () => {
   org.users[0].FederationIdentifier = 'jane@sso.example';
   const done = run(['users', '--users', LIST, '--org', 'acme', '--apply']);
@@ -252,7 +269,7 @@ test('every fault of the list is named with its line', () => {
   const done = run(['users', '--users', LIST, '--org', 'acme']);
   assert.equal(done.status, 2);
   for (const text of [
-    /line 2: unknown role "boss"; expected one of supervisor, operations, integration, agent/,
+    /line 2: unknown role "boss"; expected one of supervisor, operator, operations, integration, agent/,
     /line 3: username "x' OR"/,
     /line 4: connect_username "a b"/,
     /line 4: a@b\.example is in line 2 already/,
@@ -277,11 +294,11 @@ test('a list with quotes, a byte order mark and Windows line ends is read', () =
     ],
   );
   const { people, faults: found } = readUsers('Connect_Username,Role,Username\njane,Supervisor,Jane@Acme.example\n', {
-    messaging: true,
+    voice: true,
   });
   assert.deepEqual(found, []);
   assert.deepEqual([people[0].username, people[0].role, people[0].connectUsername], ['jane@acme.example', 'supervisor', 'jane']);
-  assert.ok(people[0].sets.includes('Sidedoor_Messaging_Reports'));
+  assert.ok(people[0].sets.includes('Sidedoor_Voice_Reports'));
   assert.deepEqual(readUsers('username,role,connect_username\n').faults, ['the list names no user']);
 });
 
@@ -365,5 +382,5 @@ test('wrong usage is explained', () => {
     assert.match(done.stdout + done.stderr, expected);
   }
   assert.equal(run(['--help']).status, 0);
-  assert.ok(manifestNames().includes('messaging'));
+  assert.ok(manifestNames().includes('voice'));
 });
