@@ -138,6 +138,24 @@ export class PageServers {
         send(answer, 'application/json', body);
     }
 
+    /** As SidedoorBoard without VoiceCall: at most five pages of agents. */
+    async board(ask, filter) {
+        const board = { source: 'SIDEDOOR', agents: [], voiceCallIds: {}, isComplete: true };
+        let cursor = null;
+        for (let page = 0; page < 5; page += 1) {
+            const query = new URLSearchParams([...filter, ['pageSize', '200'], ...(cursor ? [['cursor', cursor]] : [])]);
+            const read = await ask('GET', `/v1/agents?${query}`);
+            board.agents.push(...read.items);
+            board.asOf = read.asOf;
+            board.isComplete = board.isComplete && read.isComplete;
+            cursor = read.nextCursor;
+            if (!cursor) {
+                return board;
+            }
+        }
+        return { ...board, isComplete: false };
+    }
+
     /** A fake of the classes SidedoorController, SidedoorBoard and SidedoorAgentCall. */
     async apex(method, user, p) {
         const key = p.requestKey ? { 'idempotency-key': p.requestKey } : {};
@@ -153,7 +171,7 @@ export class PageServers {
                 };
             case 'presence': {
                 const query = new URLSearchParams({ contactId: p.contactId, pageSize: '50' });
-                const { items } = await this.app.ask('reader', 'GET', `/v1/supervisions?${query}`);
+                const { items } = await ask('GET', `/v1/supervisions?${query}`);
                 const mine = items.filter((s) => s.supervisor.connectUserId === user);
                 const active = mine.find((s) => ACTIVE.includes(s.state));
                 return { supervisions: items, mySupervisionId: active ? active.id : null };
@@ -162,11 +180,8 @@ export class PageServers {
                 const query = new URLSearchParams({ connectUserId: user, pageSize: '20' });
                 return (await ask('GET', `/v1/supervisions?${query}`)).items;
             }
-            case 'board': {
-                const given = Object.entries(p.filter || {}).filter(([, value]) => value);
-                const { items, asOf, isComplete } = await ask('GET', `/v1/agents?${new URLSearchParams([...given, ['pageSize', '200']])}`);
-                return { source: 'SIDEDOOR', agents: items, voiceCallIds: {}, asOf, isComplete, problem: null };
-            }
+            case 'board':
+                return this.board(ask, Object.entries(p.filter || {}).filter(([, value]) => value));
             case 'liveCall': {
                 const contactId = this.agentCalls[p.agentUserId];
                 return contactId ? { status: 'FOUND', contactId } : { status: 'NONE' };

@@ -257,7 +257,7 @@ export default class SupervisorPresence extends WithCommands(WithViewModel(Light
     /** Reads the current state. An answer that arrives after a newer refresh has started is ignored. */
     async refresh() {
         TIMERS.clear(this.timer);
-        // What is shown is read only while the user can see it. Directives and disconnects do not depend on it.
+        // The view is read only while the user can see it. Directives and disconnects do not depend on it.
         if (!this.connected || !this.visible || (!this.contact && !this.agent)) {
             return;
         }
