@@ -111,9 +111,16 @@ describe('search and filter', () => {
         expect(board.mock.calls.at(-1)[0].filter.name).toBe('bo');
     });
 
+    it('find an agent whose user name is not known by the id that the row shows', async () => {
+        org.board = boardOf([agent('bo'), agent('cy', [], { username: null })]);
+        const page = await show();
+        await page.change('search', { value: 'id-c' });
+        expect(names(page)).toEqual(['id-cy']);
+    });
+
     it('say that no agent matches', async () => {
         const page = await show();
-        await page.change('search', { value: 'nobody' });
+        await page.change('search', { value: 'zz' });
         expect(page.text('empty')).toBe('No agent matches.');
     });
 });

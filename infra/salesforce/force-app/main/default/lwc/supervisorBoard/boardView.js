@@ -30,7 +30,7 @@ export function filtered(agents, { search, queue, channel, onlyContacts }) {
             if ((queue || channel || onlyContacts) && agent.contacts.length === 0) {
                 return false;
             }
-            const text = [agent.username, agent.status, ...agent.contacts.map((contact) => contact.queue)].join(' ').toLowerCase();
+            const text = [nameOf(agent), agent.status, ...agent.contacts.map((contact) => contact.queue)].join(' ').toLowerCase();
             return words === '' || text.includes(words);
         });
 }
