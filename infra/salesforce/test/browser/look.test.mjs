@@ -5,12 +5,15 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Scenario } from './support/scenario.mjs';
+import { until } from './support/test-app.mjs';
 
 let scenario;
 let call;
 before(async () => {
     scenario = await Scenario.open();
     call = await scenario.app.call({ agentId: 'agent-of-look' });
+    await scenario.app.call({ agentId: 'agent-with-chat', channel: 'CHAT' });
+    await scenario.app.call({ agentId: 'agent-with-call' });
 });
 after(() => scenario.close());
 
@@ -36,10 +39,10 @@ for (const dark of ['no', 'yes']) {
         const tab = await scenario.supervisor('', { settings: { board: 'yes', dark } });
         await tab.row('agent-of-look').locator('[data-id="listen"]').click({ timeout: 20000 });
         await tab.own('You are on: ');
+        await tab.by('only-contacts').locator('input').check();
+        await until(async () => (await tab.page.locator('[data-agent]').count()) === 3, 'only agents with live contacts are shown');
         await tab.accessible();
-        if (dark === 'yes') {
-            await tab.picture('board-dark');
-        }
+        await tab.picture(dark === 'yes' ? 'board-dark' : 'board');
         await tab.by('own-leave').click();
         await tab.page.locator('[data-departure]').filter({ hasText: '±' }).waitFor({ timeout: 20000 });
         await tab.accessible();
@@ -54,6 +57,7 @@ for (const [what, settings] of [['a call’s page', {}], ['the board', { board: 
         await (settings.board ? tab.row('agent-of-look').waitFor({ timeout: 20000 }) : tab.says('You are not on this call.'));
         assert.equal(await overflow(tab), null);
         await tab.accessible();
+        await tab.picture(settings.board ? 'board-320' : 'supervisor-320');
         await tab.context.close();
     });
 }

@@ -31,8 +31,11 @@ test('without a sign-in there is one frame however often it reloads, and a notic
 test('a panel that is removed before the sign-in loads nothing any more', async () => {
     const tab = await scenario.supervisor(await scenario.app.call(), { login: 'none' });
     const reloads = () => tab.page.evaluate(() => Boolean(window.connect.core.iframeRefreshTimeout));
+    const signIn = tab.page.waitForEvent('popup');
     // With the real clock: Streams waits 5 s for the sign-in, and reloads the frame after 5 s more.
     await until(reloads, 'Streams waits to reload the frame', 10000);
+    // Until Playwright has attached to the sign-in window, Chromium does not call the callbacks of a component that is removed.
+    await signIn;
     const requests = [];
     tab.page.on('request', (request) => requests.push(request.url()));
     await tab.page.evaluate(() => window.takeCcpAway());
