@@ -88,4 +88,22 @@ impl ReportService {
         }
         Ok(self.ctx.store().list(&filter).await?)
     }
+
+    /// Supervisions for the report, newest first.
+    ///
+    /// # Errors
+    /// [`UseCaseError::Forbidden`] without the scope `read` or `operate`, and the store's.
+    pub async fn report(
+        &self,
+        filter: Filter,
+        request: &RequestContext,
+    ) -> Result<Vec<StoredSupervision>, UseCaseError> {
+        if ![Scope::Read, Scope::Operate]
+            .iter()
+            .any(|scope| request.caller.has(*scope))
+        {
+            return Err(UseCaseError::Forbidden("this credential may not read reports"));
+        }
+        Ok(self.ctx.store().list(&filter).await?)
+    }
 }

@@ -139,7 +139,16 @@ impl Org {
             ("ParticipantRole", "string"),
         ];
         org.put_object(Object::read_only("ConversationParticipant", &participant));
-        org.put_object(Object::event("Supervisor_Directive__e", "Stream_Key__c"));
+        org.put_object(Object::event("Supervisor_Directive__e", 64, &["Stream_Key__c"]));
+        let notice = [
+            "Supervision_Id__c",
+            "Agent__c",
+            "Contact_Id__c",
+            "State__c",
+            "Mode__c",
+            "Supervisor_Name__c",
+        ];
+        org.put_object(Object::event("Supervision_Notice__e", 255, &notice));
         org
     }
 
