@@ -82,6 +82,7 @@ pub(super) struct Org {
     /// The SOQL queries, oldest first.
     pub(super) queries: VecDeque<String>,
     pub(super) calls: u64,
+    pub(super) calls_by_operation: BTreeMap<String, u64>,
     /// The `traceparent` headers of calls, oldest first.
     pub(super) trace_parents: VecDeque<String>,
     pub(super) logins: u64,
@@ -101,6 +102,7 @@ impl Org {
             faults: FaultScript::default(),
             queries: VecDeque::new(),
             calls: 0,
+            calls_by_operation: BTreeMap::new(),
             trace_parents: VecDeque::new(),
             logins: 0,
             writes: WritesInFlight::default(),
