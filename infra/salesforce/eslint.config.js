@@ -5,7 +5,7 @@ const parser = require('@babel/eslint-parser');
 
 const names = (text) => Object.fromEntries(text.split(' ').map((name) => [name, 'readonly']));
 const BROWSER = names(
-    'window document navigator crypto setTimeout clearTimeout URL URLSearchParams EventSource fetch AbortSignal CSSStyleSheet console MessageEvent CustomEvent Event'
+    'window document navigator IntersectionObserver MutationObserver crypto setTimeout clearTimeout URL URLSearchParams EventSource fetch AbortSignal CSSStyleSheet console MessageEvent CustomEvent Event'
 );
 const NODE = names('require module process Buffer __dirname global globalThis console setTimeout clearTimeout fetch URL URLSearchParams AbortSignal');
 const JEST = names('jest describe it test expect beforeEach afterEach beforeAll afterAll');
@@ -47,7 +47,8 @@ module.exports = [
     },
     { files: ['scv-connector/**/*.js'], languageOptions: { sourceType: 'module', globals: BROWSER } },
     { files: ['test/unit/**', 'test/support/**'], languageOptions: { ...babel('module'), globals: { ...BROWSER, ...NODE, ...JEST } } },
-    { files: ['test/browser/support/**', 'test/browser/*.mjs'], languageOptions: { sourceType: 'module', globals: { ...NODE, window: 'readonly', document: 'readonly' } } },
-    { files: ['test/browser/page/**'], languageOptions: { sourceType: 'module', globals: BROWSER } },
+    { files: ['test/browser/support/**', 'test/browser/*.mjs', 'test/support/partner/**'], languageOptions: { sourceType: 'module', globals: { ...NODE, window: 'readonly', document: 'readonly', PerformanceObserver: 'readonly' } } },
+    { files: ['test/browser/page/*.js'], languageOptions: { sourceType: 'module', globals: BROWSER } },
+    { files: ['test/browser/page/lightning/**/*.js'], languageOptions: { ...babel('module'), globals: BROWSER } },
     { files: ['*.config.js'], languageOptions: { sourceType: 'commonjs', globals: NODE } }
 ];

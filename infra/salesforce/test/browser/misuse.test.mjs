@@ -73,7 +73,7 @@ test('barged in without an agent: service and browser refuse, an operator can ov
     await refused({}, 'agent_gone');
     await refused({ kind: 'CHANGE_MODE_IN_CCP', mode: 'SILENT' }, 'agent_gone');
     await tab.by('disconnect').click();
-    await tab.by('error').locator('p').waitFor();
+    await tab.by('risk-text').waitFor();
     await tab.picture('supervisor-refused');
     await scenario.customerIsStillThere(call);
     const before = await scenario.app.supervision(supervision.id);

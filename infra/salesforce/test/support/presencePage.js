@@ -10,6 +10,7 @@ import presence from '@salesforce/apex/SidedoorController.presence';
 import listen from '@salesforce/apex/SidedoorController.listen';
 import changeMode from '@salesforce/apex/SidedoorController.changeMode';
 import disconnect from '@salesforce/apex/SidedoorController.disconnect';
+import disconnectAtRisk from '@salesforce/apex/SidedoorController.disconnectAtRisk';
 import disconnectMine from '@salesforce/apex/SidedoorController.disconnectMine';
 import directivesAfter from '@salesforce/apex/SidedoorController.directivesAfter';
 import acknowledge from '@salesforce/apex/SidedoorController.acknowledge';
@@ -21,6 +22,7 @@ jest.mock('@salesforce/apex/SidedoorController.presence', () => ({ default: jest
 jest.mock('@salesforce/apex/SidedoorController.listen', () => ({ default: jest.fn() }), { virtual: true });
 jest.mock('@salesforce/apex/SidedoorController.changeMode', () => ({ default: jest.fn() }), { virtual: true });
 jest.mock('@salesforce/apex/SidedoorController.disconnect', () => ({ default: jest.fn() }), { virtual: true });
+jest.mock('@salesforce/apex/SidedoorController.disconnectAtRisk', () => ({ default: jest.fn() }), { virtual: true });
 jest.mock('@salesforce/apex/SidedoorController.disconnectMine', () => ({ default: jest.fn() }), { virtual: true });
 jest.mock('@salesforce/apex/SidedoorController.directivesAfter', () => ({ default: jest.fn() }), { virtual: true });
 jest.mock('@salesforce/apex/SidedoorController.acknowledge', () => ({ default: jest.fn() }), { virtual: true });
@@ -94,4 +96,4 @@ export function mine(s) {
     org.world = { supervisions: [s], mySupervisionId: s.id };
 }
 
-export { settings, presence, listen, changeMode, disconnect, disconnectMine, directivesAfter, acknowledge, liveCall };
+export { settings, presence, listen, changeMode, disconnect, disconnectAtRisk, disconnectMine, directivesAfter, acknowledge, liveCall };

@@ -196,24 +196,67 @@ describe('Platform Events', () => {
         return api;
     }
 
+    const settings = { deliveryMode: 'EMP_API', eventChannel: '/event/Supervisor_Directive__e', pollSeconds: 1000 };
+
     it('polls only on events with the own channel key', async () => {
         const api = empApi();
-        const settings = { deliveryMode: 'EMP_API', eventChannel: '/event/Supervisor_Directive__e', pollSeconds: 1000 };
         const { receiver, apex } = page({ empApi: api, settings });
         await receiver.start();
-        await until(() => apex.directivesAfter.mock.calls.length === 1 && receiver.channelKey === 'mine');
+        receiver.setBusy(true);
+        await until(() => apex.directivesAfter.mock.calls.length === 2 && receiver.channelKey === 'mine');
+        apex.directivesAfter.mockClear();
+        expect(api.subscribe).toHaveBeenCalledTimes(1);
         expect(api.subscribe.mock.calls[0].slice(0, 2)).toEqual(['/event/Supervisor_Directive__e', -1]);
         api.say('another');
         await later(20);
-        expect(apex.directivesAfter).toHaveBeenCalledTimes(1);
+        expect(apex.directivesAfter).not.toHaveBeenCalled();
         api.say('mine');
         api.say('mine');
-        await until(() => apex.directivesAfter.mock.calls.length >= 2);
+        await until(() => apex.directivesAfter.mock.calls.length >= 1);
         await later(20);
         // Three events at once lead to one poll, and to another one for what arrived meanwhile.
-        expect(apex.directivesAfter.mock.calls.length).toBeLessThanOrEqual(3);
+        expect(apex.directivesAfter.mock.calls.length).toBeLessThanOrEqual(2);
         receiver.stop();
         expect(api.unsubscribe).toHaveBeenCalledTimes(1);
+    });
+
+    it('are subscribed only while the supervisor is on a call', async () => {
+        const api = empApi();
+        const { receiver } = page({ empApi: api, settings });
+        await receiver.start();
+        await later(20);
+        expect(api.subscribe).not.toHaveBeenCalled();
+        receiver.setBusy(true);
+        receiver.setBusy(true);
+        await later(20);
+        expect(api.subscribe).toHaveBeenCalledTimes(1);
+        receiver.setBusy(false);
+        expect(api.unsubscribe).toHaveBeenCalledTimes(1);
+        receiver.setBusy(true);
+        receiver.setBusy(false);
+        await later(20);
+        // A subscription that was granted after the end of the call is given back.
+        expect(api.subscribe).toHaveBeenCalledTimes(2);
+        expect(api.unsubscribe).toHaveBeenCalledTimes(2);
+        receiver.stop();
+        expect(api.unsubscribe).toHaveBeenCalledTimes(2);
+    });
+});
+
+describe('polling at rest', () => {
+    it('reads once at the start and then only while the supervisor is on a call', async () => {
+        const { receiver, apex } = page();
+        await receiver.start();
+        // Many poll intervals, because the timers of these tests run fast.
+        await later(200);
+        expect(apex.directivesAfter).toHaveBeenCalledTimes(1);
+        receiver.setBusy(true);
+        await until(() => apex.directivesAfter.mock.calls.length >= 4);
+        receiver.setBusy(false);
+        await later(20);
+        const read = apex.directivesAfter.mock.calls.length;
+        await later(200);
+        expect(apex.directivesAfter).toHaveBeenCalledTimes(read);
     });
 });
 

@@ -56,13 +56,18 @@ it('every file is short and starts with a description', () => {
     }
 });
 
-it('every bundle has API version 68.0 and the right targets', () => {
+it('every bundle has API version 62.0 and the right targets', () => {
     const bundles = fs.readdirSync(path.join(ROOT, 'force-app/main/default/lwc'));
     for (const bundle of bundles) {
         const meta = fs.readFileSync(path.join(ROOT, `force-app/main/default/lwc/${bundle}/${bundle}.js-meta.xml`), 'utf8');
-        expect(meta).toContain('<apiVersion>68.0</apiVersion>');
+        expect(meta).toContain('<apiVersion>62.0</apiVersion>');
         const targets = [...meta.matchAll(/<target>(\w+)<\/target>/g)].map(([, target]) => target);
-        const wanted = { supervisorPresence: ['lightning__RecordPage'], supervisorCcp: ['lightning__UtilityBar'] };
+        const wanted = {
+            supervisorPresence: ['lightning__RecordPage'],
+            supervisorBoard: ['lightning__AppPage', 'lightning__HomePage', 'lightning__Tab', 'lightning__UtilityBar'],
+            supervisionNotice: ['lightning__RecordPage'],
+            supervisorCcp: ['lightning__UtilityBar']
+        };
         expect({ bundle, targets }).toEqual({ bundle, targets: wanted[bundle] || [] });
     }
 });

@@ -22,7 +22,14 @@ const settle = async () => {
 /** A fake of Streams, with a frame in the panel and the behaviour of the real `core.terminate`. */
 function streams() {
     let listeners = [];
+    const subscribed = new Map();
+    const listen = (name, f) => {
+        subscribed.set(name, f);
+        return { unsubscribe: () => subscribed.delete(name) };
+    };
     const connect = {
+        report: (name, value) => subscribed.has(name) && subscribed.get(name)(value),
+        subscriptions: () => [...subscribed.keys()],
         initialized: false,
         contacts: [],
         core: {
@@ -37,7 +44,10 @@ function streams() {
                 connect.core.initialized = false;
                 connect.initialized = false;
             }),
-            _getCCPIframe: () => (connect.frame && connect.frame.isConnected ? connect.frame : null)
+            _getCCPIframe: () => (connect.frame && connect.frame.isConnected ? connect.frame : null),
+            onAuthFail: jest.fn((f) => listen('onAuthFail', f)),
+            onAccessDenied: jest.fn((f) => listen('onAccessDenied', f)),
+            onIframeRetriesExhausted: jest.fn((f) => listen('onIframeRetriesExhausted', f))
         },
         agent: jest.fn((f) => {
             listeners.push(f);
@@ -51,7 +61,10 @@ function streams() {
             }
         }
     };
-    const agent = { onRefresh: (f) => (connect.refresh = f) };
+    const agent = {
+        onRefresh: (f) => (connect.refresh = f),
+        onSoftphoneError: (f) => listen('onSoftphoneError', f)
+    };
     connect.logIn = () => {
         connect.core.initialized = true;
         connect.initialized = true;
@@ -60,12 +73,18 @@ function streams() {
     return connect;
 }
 
-function show() {
+function show(settings = { ccpUrl: 'https://acme.my.connect.aws/ccp-v2/' }) {
     const element = createElement('c-supervisor-ccp', { is: SupervisorCcp });
-    element.ccpUrl = 'https://acme.my.connect.aws/ccp-v2/';
+    Object.assign(element, settings);
     document.body.appendChild(element);
     return element;
 }
+
+const notice = (element) => element.shadowRoot.querySelector('[data-id="notice"]').textContent;
+const problem = (element) => {
+    const shown = element.shadowRoot.querySelector('[role="alert"]');
+    return shown && shown.textContent;
+};
 
 beforeEach(() => {
     settings.mockResolvedValue({ deliveryMode: 'POLL', pollSeconds: 10 });
@@ -75,7 +94,9 @@ beforeEach(() => {
 afterEach(() => {
     document.body.replaceChildren();
     delete window.connect;
+    delete window.sforce;
     registerLegControl(null);
+    jest.useRealTimers();
     jest.clearAllMocks();
 });
 
@@ -198,4 +219,180 @@ it('reports a CCP that cannot be opened', async () => {
     await settle();
     expect(element.shadowRoot.querySelector('[role="alert"]').textContent).toContain('no such resource');
     expect(currentLegControl()).toBeNull();
+});
+
+describe('the settings', () => {
+    it('reach Streams: login address, instance and storage access', async () => {
+        const connect = (window.connect = streams());
+        show({ instanceUrl: 'https://acme.my.connect.aws', loginUrl: 'https://idp.example.com/start', requestStorageAccess: true });
+        await settle();
+        expect(connect.core.initCCP.mock.calls[0][1]).toEqual({
+            ccpUrl: 'https://acme.my.connect.aws/ccp-v2/',
+            loginUrl: 'https://idp.example.com/start',
+            loginPopup: true,
+            loginPopupAutoClose: true,
+            softphone: { allowFramedSoftphone: true },
+            storageAccess: { canRequest: true, mode: 'default', instanceUrl: 'https://acme.my.connect.aws/' }
+        });
+    });
+
+    it.each([
+        [{}, 'is missing'],
+        [{ ccpUrl: 'https://evil.example/ccp-v2/' }, 'is not an address of Amazon Connect'],
+        [{ ccpUrl: 'https://acme.my.connect.aws/ccp-v2/', loginUrl: 'ftp://x' }, 'SSO login URL']
+    ])('%j open nothing and say why', async (given, words) => {
+        const connect = (window.connect = streams());
+        const element = show(given);
+        await settle();
+        expect(problem(element)).toContain(words);
+        expect(connect.core.initCCP).not.toHaveBeenCalled();
+        expect(connect.agent).not.toHaveBeenCalled();
+        // A panel that does not open must not keep another one from opening.
+        show();
+        await settle();
+        expect(connect.core.initCCP).toHaveBeenCalledTimes(1);
+    });
+});
+
+describe('an Open CTI softphone on the page', () => {
+    it('is refused in words', async () => {
+        const connect = (window.connect = streams());
+        window.sforce = { opencti: {} };
+        const element = show();
+        await settle();
+        expect(problem(element)).toContain('Open CTI softphone');
+        expect(connect.core.initCCP).not.toHaveBeenCalled();
+        expect(currentLegControl()).toBeNull();
+    });
+
+    it('is refused too if it appears while the library is loading', async () => {
+        const connect = streams();
+        loadScript.mockImplementation(async () => {
+            window.connect = connect;
+            window.sforce = { opencti: {} };
+        });
+        const element = show();
+        await settle();
+        expect(problem(element)).toContain('Open CTI softphone');
+        expect(connect.core.initCCP).not.toHaveBeenCalled();
+        // Without the softphone the same element works once it is put back.
+        delete window.sforce;
+        document.body.removeChild(element);
+        document.body.appendChild(element);
+        await settle();
+        expect(problem(element)).toBeNull();
+        expect(connect.core.initCCP).toHaveBeenCalledTimes(1);
+    });
+});
+
+describe('the sign-in', () => {
+    it('is asked for in words after 20 s, until it happens', async () => {
+        jest.useFakeTimers();
+        const connect = (window.connect = streams());
+        const element = show();
+        await jest.advanceTimersByTimeAsync(19000);
+        expect(notice(element)).toBe('');
+        await jest.advanceTimersByTimeAsync(2000);
+        expect(notice(element)).toContain('You are not signed in to Amazon Connect');
+        connect.logIn();
+        await settle();
+        expect(notice(element)).toBe('');
+    });
+
+    it('with storage access also mentions the cookies', async () => {
+        jest.useFakeTimers();
+        window.connect = streams();
+        const element = show({ instanceUrl: 'https://acme.my.connect.aws', requestStorageAccess: true });
+        await jest.advanceTimersByTimeAsync(21000);
+        expect(notice(element)).toContain('Allow cookies in the panel');
+    });
+
+    it('in time leaves no notice', async () => {
+        jest.useFakeTimers();
+        const connect = (window.connect = streams());
+        const element = show();
+        await jest.advanceTimersByTimeAsync(1000);
+        connect.logIn();
+        await jest.advanceTimersByTimeAsync(30000);
+        expect(notice(element)).toBe('');
+    });
+
+    it.each([
+        ['onAuthFail', 'rejected or ended your sign-in'],
+        ['onAccessDenied', 'denied access'],
+        ['onIframeRetriesExhausted', 'has not loaded']
+    ])('%s is reported until data arrives again', async (name, words) => {
+        const connect = (window.connect = streams());
+        const element = show();
+        await settle();
+        connect.logIn();
+        connect.report(name);
+        await settle();
+        expect(notice(element)).toContain(words);
+        connect.refresh();
+        await settle();
+        expect(notice(element)).toBe('');
+    });
+
+    it('keeps the more exact reason when the 20 s are over', async () => {
+        jest.useFakeTimers();
+        const connect = (window.connect = streams());
+        const element = show();
+        await settle();
+        connect.report('onAccessDenied');
+        await jest.advanceTimersByTimeAsync(25000);
+        expect(notice(element)).toContain('denied access');
+    });
+
+    it('is not watched by a panel that is gone', async () => {
+        jest.useFakeTimers();
+        const connect = (window.connect = streams());
+        const element = show();
+        await settle();
+        connect.logIn();
+        document.body.removeChild(element);
+        expect(connect.subscriptions()).toEqual([]);
+        await jest.advanceTimersByTimeAsync(25000);
+        document.body.appendChild(element);
+        await settle();
+        expect(notice(element)).toBe('');
+    });
+});
+
+it('a blocked microphone is reported, other softphone errors are not', async () => {
+    const connect = (window.connect = streams());
+    const element = show();
+    await settle();
+    connect.logIn();
+    connect.report('onSoftphoneError', { getErrorType: () => 'webrtc_error' });
+    await settle();
+    expect(notice(element)).toBe('');
+    connect.report('onSoftphoneError', { getErrorType: () => 'microphone_not_shared' });
+    connect.refresh();
+    await settle();
+    expect(notice(element)).toContain('microphone');
+});
+
+it('the library finds the frame in the panel only while it is open', async () => {
+    const connect = (window.connect = streams());
+    const original = connect.core._getCCPIframe;
+    const element = show();
+    await settle();
+    expect(connect.core._getCCPIframe()).toBe(connect.frame);
+    expect(connect.core._getCCPIframe).not.toBe(original);
+    document.body.removeChild(element);
+    expect(connect.core._getCCPIframe).toBe(original);
+});
+
+it('a removed panel stops the timers that would reload its frame', async () => {
+    jest.useFakeTimers();
+    const connect = (window.connect = streams());
+    const element = show();
+    await settle();
+    const reload = jest.fn();
+    connect.core.iframeRefreshTimeout = setTimeout(reload, 5000);
+    connect.core.ccpLoadTimeoutInstance = setTimeout(reload, 5000);
+    document.body.removeChild(element);
+    await jest.advanceTimersByTimeAsync(10000);
+    expect(reload).not.toHaveBeenCalled();
 });

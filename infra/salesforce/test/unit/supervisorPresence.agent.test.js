@@ -124,7 +124,7 @@ it('looks for no agent if a contact or a field of the User is set', async () => 
     await onUserPage({ contactId: 'given' });
     expect(presence).toHaveBeenCalledWith({ contactId: 'given' });
     await onUserPage({ contactIdField: 'Call__c' });
-    expect(getRecord.getLastConfig()).toEqual({ recordId: AGENT, fields: ['User.Call__c'] });
+    expect(getRecord.getLastConfig()).toEqual({ recordId: AGENT, fields: ['User.Call__c'], optionalFields: [] });
     await show({ contactId: undefined, recordId: '500000000000001', objectApiName: 'Case' });
     expect(liveCall).not.toHaveBeenCalled();
 });

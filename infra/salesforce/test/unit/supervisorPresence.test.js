@@ -1,14 +1,12 @@
 /** supervisorPresence on a record page: what it offers, what it sends and what it never sends. */
 import { registerLegControl } from 'c/legControl';
+import { PendingLeave } from 'c/supervision';
 import {
     org, CONTACT, apexProblem, lost, net, settle, pass, show, mine, presence, listen, changeMode,
     disconnect, disconnectMine, directivesAfter, acknowledge
 } from '../support/presencePage';
 import { supervision, nextAction } from '../support/supervision';
 import { directive } from '../support/directive';
-
-// Not imported by name, because it is internal to the component.
-const { PendingLeave } = jest.requireActual('../../force-app/main/default/lwc/supervisorPresence/pendingLeave.js');
 
 describe('before listening', () => {
     it('shows that there is no supervisor, and offers Listen', async () => {
@@ -241,9 +239,11 @@ describe('disconnect', () => {
     it('that was rejected shows why and can be repeated with a new key', async () => {
         mine(supervision({ mode: 'BARGE' }));
         disconnect.mockRejectedValue(apexProblem('barge_safety_conflict', 409, 'Leaving could end the customer’s call'));
-        const { press, text } = await show();
+        const { press, text, get } = await show();
         await press('disconnect');
-        expect(text('error')).toBe('Leaving could end the customer’s call (barge_safety_conflict)');
+        expect(get('risk').code).toBe('barge_safety_conflict');
+        expect(get('risk').shadowRoot.textContent).toContain('the agent is not known to be on it any more');
+        expect(text('error')).toBe('');
         await press('disconnect');
         const keys = disconnect.mock.calls.map(([body]) => body.requestKey);
         expect(keys).toHaveLength(2);

@@ -79,13 +79,13 @@ describe('an error disappears', () => {
     it('when the supervisor has left after all', async () => {
         mine(supervision({ mode: 'BARGE' }));
         disconnect.mockRejectedValue(apexProblem('barge_safety_conflict', 409));
-        const { press, text } = await show();
+        const { press, get } = await show();
         await press('disconnect');
         await pass(15000);
-        expect(text('error')).toContain('barge_safety_conflict');
+        expect(get('risk').code).toBe('barge_safety_conflict');
         mine(supervision({ state: 'LEFT', departure: departure() }));
         await pass(15000);
-        expect(text('error')).toBe('');
+        expect(get('risk')).toBeNull();
     });
 });
 

@@ -174,7 +174,7 @@ describe('the page', () => {
     it("takes the contact from the VoiceCall's VendorCallKey", async () => {
         await show({ contactId: undefined, recordId: '0LQ000000000001', objectApiName: 'VoiceCall' });
         expect(presence).not.toHaveBeenCalled();
-        expect(getRecord.getLastConfig()).toEqual({ recordId: '0LQ000000000001', fields: ['VoiceCall.VendorCallKey'] });
+        expect(getRecord.getLastConfig()).toEqual({ recordId: '0LQ000000000001', fields: ['VoiceCall.VendorCallKey'], optionalFields: ['VoiceCall.CallDisposition'] });
         getRecord.emit({ fields: { VendorCallKey: { value: 'from-the-record' } } });
         await settle();
         expect(presence).toHaveBeenCalledWith({ contactId: 'from-the-record' });
@@ -186,7 +186,7 @@ describe('the page', () => {
         ['Call__r.Key__c', 'Case.Call__r.Key__c', { Call__r: { value: { fields: { Key__c: { value: 'over-it' } } } } }, 'over-it']
     ])('takes it from the field %s of another record', async (contactIdField, field, fields, contactId) => {
         await show({ contactId: undefined, recordId: '500000000000001', objectApiName: 'Case', contactIdField });
-        expect(getRecord.getLastConfig()).toEqual({ recordId: '500000000000001', fields: [field] });
+        expect(getRecord.getLastConfig()).toEqual({ recordId: '500000000000001', fields: [field], optionalFields: [] });
         getRecord.emit({ fields });
         await settle();
         expect(presence).toHaveBeenCalledWith({ contactId });

@@ -8,7 +8,10 @@ export const TOOLS = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/
 export const PROJECT = join(TOOLS, '..');
 export const REPOSITORY = join(PROJECT, '..', '..');
 export const SOURCES = join(PROJECT, 'force-app', 'main', 'default');
-export const API_VERSION = '68.0';
+/** The project of what only some orgs can deploy: its package directories are the folders below it. */
+export const OPTIONAL = join(PROJECT, 'optional');
+export const MANIFESTS = join(PROJECT, 'manifest');
+export const API_VERSION = '62.0';
 
 /** All files below a folder except those in node_modules, as sorted relative paths. */
 export function filesBelow(folder) {
@@ -20,8 +23,18 @@ export function filesBelow(folder) {
 }
 
 /** The metadata files that are checked here. The bundles in lwc have their own tests. */
-export function metadataFiles() {
-  return filesBelow(SOURCES).filter((path) => path.endsWith('-meta.xml') && !path.startsWith('lwc/'));
+export function metadataFiles(folder = SOURCES) {
+  return filesBelow(folder).filter((path) => path.endsWith('-meta.xml') && !path.startsWith('lwc/'));
+}
+
+/** The folder of a part of the optional project, such as voice. */
+export function optional(part) {
+  return join(OPTIONAL, part, 'main', 'default');
+}
+
+/** The parts of the optional project, by its project file. */
+export function optionalParts() {
+  return JSON.parse(readFileSync(join(OPTIONAL, 'sfdx-project.json'), 'utf8')).packageDirectories.map((one) => one.path);
 }
 
 /** The syntax error of an XML text, or null. */
@@ -55,8 +68,8 @@ export function parseXml(text) {
 }
 
 /** Parses a metadata file into such a tree. */
-export function readXml(path) {
-  return parseXml(readFileSync(join(SOURCES, path), 'utf8'));
+export function readXml(path, folder = SOURCES) {
+  return parseXml(readFileSync(join(folder, path), 'utf8'));
 }
 
 /** The nodes at a path of tags below a node. */
@@ -75,8 +88,8 @@ export function nameOf(path) {
 }
 
 /** The custom fields of an object, by API name. */
-export function fieldsOf(object) {
+export function fieldsOf(object, root = SOURCES) {
   const folder = `objects/${object}/fields/`;
-  const files = metadataFiles().filter((path) => path.startsWith(folder));
-  return new Map(files.map((path) => [nameOf(path), readXml(path)]));
+  const files = metadataFiles(root).filter((path) => path.startsWith(folder));
+  return new Map(files.map((path) => [nameOf(path), readXml(path, root)]));
 }

@@ -11,6 +11,7 @@ export function readTypes() {
   const types = new Map();
   const enums = new Map();
   const aliases = new Map();
+  const parents = [];
   let open = null;
   for (const line of lines) {
     const begin = /^export type (\w+) = (?:(\w+) & )?\{$/.exec(line);
@@ -18,8 +19,9 @@ export function readTypes() {
     const words = /^export type (\w+) = ('.*');$/.exec(line);
     const alias = /^export type (\w+) = (\w+);$/.exec(line);
     if (begin) {
-      open = new Map(begin[2] ? types.get(begin[2]) : []);
+      open = new Map();
       types.set(begin[1], open);
+      if (begin[2]) parents.push([begin[1], begin[2]]);
     } else if (member && open) {
       const many = member[3].endsWith('[]');
       open.set(member[1], { type: member[3].replace(/\[\]$/, ''), optional: member[2] === '?', many });
@@ -29,6 +31,13 @@ export function readTypes() {
       aliases.set(alias[1], alias[2]);
     }
     if (line === '};') open = null;
+  }
+  // A type may come before the one that it extends, and that may extend another.
+  const extended = new Map(parents);
+  for (const [name] of parents) {
+    for (let parent = extended.get(name); parent; parent = extended.get(parent)) {
+      for (const [member, type] of types.get(parent) ?? []) if (!types.get(name).has(member)) types.get(name).set(member, type);
+    }
   }
   for (const [name, meant] of aliases) {
     if (types.has(meant)) types.set(name, types.get(meant));

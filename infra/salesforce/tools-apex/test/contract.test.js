@@ -1,5 +1,5 @@
-// Apex matches the contract: every class of SidedoorTypes has the members of its schema in openapi.yaml, and every path that the
-// client calls exists with its method.
+// Apex matches the contract: every class of SidedoorTypes, SidedoorBoardTypes and SidedoorRequests has the members of its schema in
+// openapi.yaml, and every path that the client calls exists with its method.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { shape, source } from '../lib/apex.js';
@@ -8,9 +8,11 @@ import { RESERVED, apexType, properties, readContract } from '../lib/contract.js
 const CONTRACT = readContract();
 const SCHEMAS = CONTRACT.components.schemas;
 const TYPES = new Map(
-  [...shape(source('SidedoorTypes'))]
-    .filter(([name]) => name.includes('.'))
-    .map(([name, found]) => [name.split('.')[1], found.fields]),
+  ['SidedoorTypes', 'SidedoorBoardTypes', 'SidedoorRequests'].flatMap((holder) =>
+    [...shape(source(holder))]
+      .filter(([name]) => name.includes('.'))
+      .map(([name, found]) => [name.split('.')[1], found.fields]),
+  ),
 );
 
 test('every class has the members and types of its schema', () => {
@@ -60,6 +62,7 @@ test('the client calls paths of the contract with the right body', () => {
     ['post', '/v1/supervisions/{supervisionId}/mode', 'changeMode', 'ModeRequest'],
     ['post', '/v1/supervisions/{supervisionId}/disconnect', 'disconnectSupervision', 'Disconnect'],
     ['post', '/v1/supervisions/{supervisionId}/acknowledgements', 'acknowledgeDirective', 'Acknowledgement'],
+    ['get', '/v1/agents', 'listAgents', null],
     ['post', '/v1/supervisors/{connectUserId}/disconnect', 'disconnectSupervisor', 'DisconnectSupervisor'],
     ['get', '/v1/supervisors/{connectUserId}/directives', 'getDirectives', null],
     ['post', '/v1/supervisors/{connectUserId}/tickets', 'issueTicket', 'TicketRequest'],
@@ -74,7 +77,10 @@ test('the client calls paths of the contract with the right body', () => {
     assert.equal(schema ?? null, body, operationId);
   }
   const asked = new Set(CONTRACT.paths['/v1/supervisions'].get.parameters.map((p) => p.name));
-  for (const parameter of ['contactId', 'pageSize']) assert.ok(asked.has(parameter), parameter);
+  for (const parameter of ['contactId', 'connectUserId', 'pageSize']) assert.ok(asked.has(parameter), parameter);
+  const board = CONTRACT.paths['/v1/agents'].get.parameters.map((p) => p.name);
+  const filter = [...shape(source('SidedoorBoard')).get('SidedoorBoard.Filter').properties.keys()];
+  assert.deepEqual([...filter, 'pageSize', 'cursor'].sort(), [...board].sort());
   const polled = new Set(CONTRACT.paths['/v1/supervisors/{connectUserId}/directives'].get.parameters.map((p) => p.name));
   for (const parameter of ['after', 'acts']) assert.ok(polled.has(parameter), parameter);
 });
@@ -87,6 +93,8 @@ test('the client has the contract’s patterns for ids and keys', () => {
   assert.ok(client.includes(`LONGEST_CONTACT = ${SCHEMAS.ContactId.maxLength};`));
   assert.ok(client.includes(`KEY = '${bare(key.pattern)}'`));
   assert.ok(client.includes(`LONGEST_DETAIL = ${SCHEMAS.Acknowledgement.properties.detail.maxLength};`));
+  assert.ok(client.includes(`LONGEST_REASON = ${SCHEMAS.StartSupervision.properties.reason.maxLength};`));
+  assert.ok(client.includes(`LONGEST_LEAVE_REASON = ${SCHEMAS.Disconnect.properties.reason.maxLength};`));
   const pageSize = CONTRACT.paths['/v1/supervisions'].get.parameters.find((p) => p.name === 'pageSize').schema;
   assert.ok(client.includes(`PAGE = ${pageSize.maximum};`));
 });

@@ -1,13 +1,17 @@
 // The object matches what the service writes: exactly the default field names of src/config/salesforce.rs, each with an allowed type
-// and a help text. The external id is unique, and the lookups do not prevent deletions.
+// and a help text, beside formulas. The external id is unique, the lookups do not prevent deletions, and picklists have the words that
+// the service writes, but accept others.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fieldsOf, readXml, text } from '../lib/project.js';
-import { readKinds, readService, readTable } from '../lib/rust.js';
+import { all, fieldsOf, optional, readXml, text } from '../lib/project.js';
+import { readKinds, readService, readTable, readWords } from '../lib/rust.js';
 
 const OBJECT = 'VoiceCallParticipant__c';
-const FIELDS = fieldsOf(OBJECT);
-const { table: TABLE, kinds: KINDS } = readService();
+const OPTIONAL_FIELDS = fieldsOf(OBJECT, optional('voice'));
+const FIELDS = new Map([...fieldsOf(OBJECT), ...OPTIONAL_FIELDS]);
+const FORMULAS = [...FIELDS].filter(([, field]) => text(field, 'formula') !== undefined).map(([name]) => name);
+const { table, kinds: KINDS } = readService();
+const TABLE = table.filter((row) => row.name !== '');
 
 // The name of each metadata field type in describe.
 const DESCRIBED = {
@@ -29,7 +33,49 @@ test('the service’s table of fields is read, and a changed form is noticed', (
 });
 
 test('the object has exactly the fields that the service writes', () => {
-  assert.deepEqual([...FIELDS.keys()].sort(), TABLE.map((row) => row.name).sort());
+  assert.deepEqual(FORMULAS.sort(), ['Leg_Count__c', 'Listened_Seconds__c']);
+  assert.deepEqual([...FIELDS.keys()].filter((name) => !FORMULAS.includes(name)).sort(), TABLE.map((row) => row.name).sort());
+});
+
+test('what needs another product is not in the object itself', () => {
+  const own = fieldsOf(OBJECT);
+  assert.deepEqual([...OPTIONAL_FIELDS.keys()].sort(), ['Voice_Call__c']);
+  for (const [name, field] of own) {
+    assert.ok(!OPTIONAL_FIELDS.has(name), name);
+    if (text(field, 'type') === 'Lookup') assert.equal(text(field, 'referenceTo'), 'User', name);
+  }
+});
+
+test('the time listened is empty until both times are known', () => {
+  const formula = text(FIELDS.get('Listened_Seconds__c'), 'formula').replace(/\s+/g, ' ');
+  assert.match(formula, /^IF\( OR\(ISBLANK\(Joined_At__c\), ISBLANK\(Disconnected_At__c\)\), NULL, /);
+  assert.match(formula, /\(Disconnected_At__c - Joined_At__c\) \* 86400/);
+  assert.equal(text(FIELDS.get('Listened_Seconds__c'), 'formulaTreatBlanksAs'), 'BlankAsBlank');
+  for (const name of FORMULAS) {
+    const used = [...text(FIELDS.get(name), 'formula').matchAll(/\w+__c/g)].map(([field]) => field);
+    for (const field of used) assert.ok(fieldsOf(OBJECT).has(field), `${name}: ${field}`);
+  }
+});
+
+test('picklists have the words that the service writes, and accept any other', () => {
+  const words = readWords();
+  const picklists = [...FIELDS].filter(([, field]) => text(field, 'type') === 'Picklist');
+  assert.deepEqual(picklists.map(([name]) => name).sort(), [...words.keys()].sort());
+  for (const [name, field] of picklists) {
+    // A restricted picklist would refuse a record whose word a later version of the service has added.
+    assert.equal(text(field, 'valueSet', 'restricted'), 'false', name);
+    const values = all(field, 'valueSet', 'valueSetDefinition', 'value');
+    assert.deepEqual(values.map((value) => text(value, 'fullName')).sort(), words.get(name).sort(), name);
+    for (const value of values) {
+      assert.equal(text(value, 'default'), 'false', `${name}: a record must not get a word that nothing wrote`);
+      assert.equal(text(value, 'label'), text(value, 'fullName'), name);
+      assert.ok(text(field, 'inlineHelpText').includes(text(value, 'fullName')), `${name}: help text`);
+    }
+  }
+});
+
+test('a word that the service renames is noticed', () => {
+  assert.throws(() => readWords(() => 'fn as_str() {}'), /no words/);
 });
 
 test('every field has a type that can hold its value', () => {
@@ -68,7 +114,7 @@ test('records have a unique, case-insensitive external id', () => {
 });
 
 test('a lookup never prevents the deletion of its target', () => {
-  const meant = { Voice_Call__c: 'VoiceCall', Supervisor__c: 'User' };
+  const meant = { Voice_Call__c: 'VoiceCall', Supervisor__c: 'User', Agent__c: 'User' };
   for (const [name, target] of Object.entries(meant)) {
     assert.equal(text(FIELDS.get(name), 'referenceTo'), target);
     assert.equal(text(FIELDS.get(name), 'deleteConstraint'), 'SetNull');
@@ -84,22 +130,37 @@ test('numbers and texts are long enough for their values', () => {
       assert.equal(text(field, 'precision'), /Version/.test(name) ? '10' : '18', name);
     }
   }
-  const longest = { Supervision_Id__c: 36, Contact_Id__c: 255, Connect_User_Id__c: 255, Customer_Call_Continued__c: 7 };
+  const longest = { Supervision_Id__c: 36, Contact_Id__c: 255, Connect_User_Id__c: 255, Request_Reason__c: 255 };
   for (const [name, least] of Object.entries(longest)) assert.ok(Number(text(FIELDS.get(name), 'length')) >= least, name);
 });
 
-test('records are private, can be reported on, and have no history copies', () => {
+// What a reviewer asks about: when the leg ended, how sure that is, and what the supervisor did.
+const TRACKED = [
+  'Calibration_Grade__c',
+  'Confirmation__c',
+  'Customer_Call_Continued__c',
+  'Disconnect_Reason__c',
+  'Disconnect_Uncertainty_Ms__c',
+  'Disconnected_At__c',
+  'Disconnected_Epoch_Ms__c',
+  'Joined_At__c',
+  'Mode__c',
+];
+
+test('records are private, can be reported on, and keep the history of the instant', () => {
   const object = readXml(`objects/${OBJECT}/${OBJECT}.object-meta.xml`);
   assert.equal(text(object, 'sharingModel'), 'Private');
   assert.equal(text(object, 'externalSharingModel'), 'Private');
   assert.equal(text(object, 'deploymentStatus'), 'Deployed');
   assert.equal(text(object, 'enableReports'), 'true');
   assert.equal(text(object, 'nameField', 'type'), 'AutoNumber');
-  for (const copy of ['enableHistory', 'enableFeeds', 'enableActivities']) assert.equal(text(object, copy), 'false', copy);
+  assert.equal(text(object, 'enableHistory'), 'true');
+  for (const copy of ['enableFeeds', 'enableActivities']) assert.equal(text(object, copy), 'false', copy);
+  const tracked = [...FIELDS].filter(([, field]) => text(field, 'trackHistory') === 'true').map(([name]) => name);
+  assert.deepEqual(tracked.sort(), TRACKED);
+  assert.ok(tracked.length <= 20, 'Salesforce tracks at most 20 fields of an object');
   for (const [name, field] of FIELDS) {
-    for (const copy of ['trackHistory', 'trackFeedHistory', 'trackTrending']) {
-      assert.notEqual(text(field, copy), 'true', `${name}: ${copy}`);
-    }
+    for (const copy of ['trackFeedHistory', 'trackTrending']) assert.notEqual(text(field, copy), 'true', `${name}: ${copy}`);
   }
 });
 
@@ -113,13 +174,24 @@ test('the platform event has only the channel key', () => {
   assert.equal(text(fields.get('Stream_Key__c'), 'length'), '64');
 });
 
+test('the notice for agents names the agent, the call and the supervision', () => {
+  const object = readXml('objects/Supervision_Notice__e/Supervision_Notice__e.object-meta.xml');
+  assert.equal(text(object, 'eventType'), 'HighVolume');
+  assert.equal(text(object, 'publishBehavior'), 'PublishImmediately');
+  const fields = fieldsOf('Supervision_Notice__e');
+  const required = [...fields].filter(([, field]) => text(field, 'required') === 'true').map(([name]) => name);
+  assert.deepEqual(required.sort(), ['Agent__c', 'Contact_Id__c', 'State__c', 'Supervision_Id__c']);
+  assert.deepEqual([...fields.keys()].filter((name) => !required.includes(name)).sort(), ['Mode__c', 'Supervisor_Name__c']);
+  for (const [name, field] of fields) assert.equal(text(field, 'type'), 'Text', name);
+});
+
 test('the settings record has a value for every field', () => {
   const fields = fieldsOf('Sidedoor_Setting__mdt');
   const record = readXml('customMetadata/Sidedoor_Setting.Default.md-meta.xml');
   const given = record.children.filter((c) => c.tag === 'values').map((v) => [text(v, 'field'), text(v, 'value')]);
   assert.deepEqual(given.map(([field]) => field).sort(), [...fields.keys()].sort());
   const values = Object.fromEntries(given);
-  assert.equal(values.Delivery_Mode__c, 'EMP_API', 'the mode that needs neither CORS nor a trusted URL');
+  assert.equal(values.Delivery_Mode__c, 'POLL', 'the mode that needs nothing and uses no event deliveries of the org');
   assert.equal(Number(values.Time_Out_Ms__c), 9000);
   assert.equal(Number(values.Poll_Seconds__c), 5);
   assert.equal(values.Stream_Url__c, '');

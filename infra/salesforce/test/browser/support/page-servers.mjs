@@ -54,13 +54,16 @@ export class PageServers {
         const files = {
             '/page.html': ['text/html', await readFile(path.join(PAGE, 'page.html'))],
             '/app.js': ['text/javascript', await bundle()],
+            '/slds.css': ['text/css', await readFile(require.resolve('@salesforce-ux/design-system-2/dist/css/bundled/slds2.cosmos.css'))],
             '/resource/amazonConnectStreams': [
                 'text/javascript',
                 await readFile(require.resolve('amazon-connect-streams/release/connect-streams-min.js'))
             ]
         };
         const panel = {
+            '/login': ['text/html', '<!doctype html><title>Sign in</title>'],
             '/ccp': ['text/html', await readFile(path.join(PAGE, 'ccp.html'))],
+            '/storage': ['text/html', await readFile(path.join(PAGE, 'storage.html'))],
             '/ccp.js': ['text/javascript', await readFile(path.join(PAGE, 'ccp.js'))],
             '/agentData.js': ['text/javascript', await readFile(path.join(HERE, '../../support/agentData.js'))]
         };
@@ -82,10 +85,17 @@ export class PageServers {
         }
     }
 
-    urlFor(user, contact, { ccp = true, presence = true, agent = null } = {}) {
-        const query = new URLSearchParams({ user, contact });
+    /** `login: 'none'` is a CCP whose user never signs in; `login: 'storage'` is one that first asks for storage access. */
+    urlFor(user, contact, { ccp = true, login = 'done', presence = true, agent = null, settings = {} } = {}) {
+        const query = new URLSearchParams({ user, contact, ...settings });
+        const storage = login === 'storage';
         if (ccp) {
-            query.set('ccp', `${this.ccpOrigin}/ccp?user=${user}`);
+            // Streams accepts, besides Amazon Connect's own addresses, only "localhost" for storage access.
+            const storagePanel = `${this.ccpOrigin.replace('127.0.0.1', 'localhost')}/panel-of/${user}`;
+            query.set('ccp', storage ? storagePanel : `${this.ccpOrigin}/${login === 'none' ? 'login' : 'ccp'}?user=${user}`);
+        }
+        if (storage) {
+            query.set('storage', 'yes');
         }
         if (agent) {
             query.set('agent', agent);
@@ -128,7 +138,25 @@ export class PageServers {
         send(answer, 'application/json', body);
     }
 
-    /** A fake of the classes SidedoorController and SidedoorAgentCall. */
+    /** As SidedoorBoard without VoiceCall: at most five pages of agents. */
+    async board(ask, filter) {
+        const board = { source: 'SIDEDOOR', agents: [], voiceCallIds: {}, isComplete: true };
+        let cursor = null;
+        for (let page = 0; page < 5; page += 1) {
+            const query = new URLSearchParams([...filter, ['pageSize', '200'], ...(cursor ? [['cursor', cursor]] : [])]);
+            const read = await ask('GET', `/v1/agents?${query}`);
+            board.agents.push(...read.items);
+            board.asOf = read.asOf;
+            board.isComplete = board.isComplete && read.isComplete;
+            cursor = read.nextCursor;
+            if (!cursor) {
+                return board;
+            }
+        }
+        return { ...board, isComplete: false };
+    }
+
+    /** A fake of the classes SidedoorController, SidedoorBoard and SidedoorAgentCall. */
     async apex(method, user, p) {
         const key = p.requestKey ? { 'idempotency-key': p.requestKey } : {};
         const ask = (verb, where, body) => this.app.ask(user, verb, where, body, key);
@@ -143,23 +171,35 @@ export class PageServers {
                 };
             case 'presence': {
                 const query = new URLSearchParams({ contactId: p.contactId, pageSize: '50' });
-                const { items } = await this.app.ask('reader', 'GET', `/v1/supervisions?${query}`);
+                const { items } = await ask('GET', `/v1/supervisions?${query}`);
                 const mine = items.filter((s) => s.supervisor.connectUserId === user);
                 const active = mine.find((s) => ACTIVE.includes(s.state));
                 return { supervisions: items, mySupervisionId: active ? active.id : null };
             }
+            case 'mine': {
+                const query = new URLSearchParams({ connectUserId: user, pageSize: '20' });
+                return (await ask('GET', `/v1/supervisions?${query}`)).items;
+            }
+            case 'board':
+                return this.board(ask, Object.entries(p.filter || {}).filter(([, value]) => value));
             case 'liveCall': {
                 const contactId = this.agentCalls[p.agentUserId];
                 return contactId ? { status: 'FOUND', contactId } : { status: 'NONE' };
             }
             case 'listen': {
-                const body = { contactId: p.contactId, supervisor: { connectUserId: user }, mode: p.mode, leaveCurrent: p.leaveCurrent };
+                const { contactId, mode, leaveCurrent } = p;
+                const body = { contactId, supervisor: { connectUserId: user }, mode, leaveCurrent, ...(p.reason ? { reason: p.reason } : {}) };
                 return ask('POST', '/v1/supervisions', body);
             }
             case 'changeMode':
                 return ask('POST', `/v1/supervisions/${p.supervisionId}/mode`, { mode: p.mode });
             case 'disconnect':
                 return ask('POST', `/v1/supervisions/${p.supervisionId}/disconnect`, {});
+            case 'disconnectAtRisk': {
+                // As in Apex, with the operator's credential.
+                const body = { reason: p.reason, customerCallMayEnd: true };
+                return this.app.ask('operator', 'POST', `/v1/supervisions/${p.supervisionId}/disconnect`, body, key);
+            }
             case 'disconnectMine':
                 return ask('POST', '/v1/supervisors/me/disconnect', {});
             case 'directivesAfter': {
@@ -186,6 +226,15 @@ export class PageServers {
     async ccpServer(files, url, request, answer) {
         if (files[url.pathname]) {
             send(answer, ...files[url.pathname]);
+            return;
+        }
+        const storage = /^\/panel-of\/([\w-]+)(\/request-storage-access)?$/.exec(url.pathname);
+        if (storage && storage[2]) {
+            send(answer, ...files['/storage']);
+            return;
+        }
+        if (storage) {
+            answer.writeHead(302, { location: `/ccp?user=${storage[1]}` }).end();
             return;
         }
         const user = url.searchParams.get('user');

@@ -43,13 +43,13 @@ export class Scenario {
     async supervisor(contact, options = {}) {
         this.supervisors = (this.supervisors || 0) + 1;
         const user = options.user || `ada-${this.supervisors}`;
-        const context = options.context || (await this.browser.newContext({ viewport: { width: 960, height: 660 } }));
+        const context = options.context || (await this.browser.newContext({ viewport: options.viewport || { width: 960, height: 660 } }));
         const page = await context.newPage();
         const errors = [];
         page.on('pageerror', (e) => errors.push(e.message));
         await page.goto(this.servers.urlFor(user, contact, options));
         const tab = new Tab(this, page, context, user, errors);
-        if (options.ccp !== false) {
+        if (options.ccp !== false && !options.login) {
             await tab.ready();
         }
         return tab;
@@ -118,12 +118,22 @@ class Tab {
 
     async listens({ speak = false } = {}) {
         if (speak) {
-            await this.by('may-speak').check();
+            await this.by('may-speak').locator('input').check();
         }
         await this.by('listen').click();
         await this.says('You are listening to this call');
         const { supervisions, mySupervisionId } = await this.scenario.servers.apex('presence', this.user, { contactId: this.contact });
         return supervisions.find(({ id }) => id === mySupervisionId);
+    }
+
+    /** The board's row of an agent. */
+    row(agent) {
+        return this.page.locator(`[data-agent="${agent}"]`);
+    }
+
+    /** Waits until the board says this about the supervisor. */
+    async own(text, timeout = 15000) {
+        await this.by('own-text').filter({ hasText: text }).waitFor({ timeout });
     }
 
     get contact() {
@@ -139,6 +149,7 @@ class Tab {
             []
         );
         assert.ok(found.passes.length > 5, 'axe has checked something');
+        assert.ok(found.passes.some(({ id }) => id === 'color-contrast'), 'axe has checked the contrast');
     }
 
     /** Takes a picture for the documentation if SIDEDOOR_PICTURES=1. */

@@ -21,6 +21,9 @@ export const KEYS = {
     ...Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`ada-${i + 1}`, `key-of-ada-${i + 1}-for-loopback-only`]))
 };
 
+/** The scopes of a supervisor's key. */
+const SUPERVISOR = 'supervise", "barge", "board", "presence';
+
 export async function freePort() {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -101,9 +104,9 @@ export class TestApp {
         const port = await freePort();
         this.url = `http://127.0.0.1:${port}`;
         const keys = Object.entries(KEYS).map(([name, secret]) => {
-            const scopes = { reader: 'read', operator: 'operate", "read', events: 'events' }[name] || 'supervise';
+            const scopes = { reader: 'read', operator: 'operate", "read', events: 'events' }[name] || SUPERVISOR;
             const bindings = {
-                supervise: `supervisor = "${name}"\n`,
+                [SUPERVISOR]: `supervisor = "${name}"\n`,
                 events: 'vendor = "amazon-connect"\ninstances = ["main"]\n'
             };
             const bound = bindings[scopes] || '';
@@ -174,9 +177,9 @@ ${keys.join('')}`;
         return mine ? mine.Contacts || [] : [];
     }
 
-    /** Starts a call between a customer and an agent, and returns its contact id. */
-    async call() {
-        const { contactId } = await this.connect('POST', '/_fake/contacts', {});
+    /** Starts a call between a customer and an agent, or another contact, and returns its contact id. */
+    async call(over = {}) {
+        const { contactId } = await this.connect('POST', '/_fake/contacts', over);
         return contactId;
     }
 

@@ -1,7 +1,9 @@
 /**
  * Receives the directives for the supervisor of this page, carries them out and acknowledges them.
  *
- * They arrive by server-sent events, by polling, or by polling after a Platform Event that says "something changed". In all cases:
+ * They arrive by server-sent events, by polling, or by polling after a Platform Event that says "something changed". The page polls
+ * and subscribes to the event only while the supervisor is on a call (`setBusy`): without a leg there is nothing to end, and the org
+ * pays for each event that is delivered to a page. In all cases:
  * - this page acts only if the service says so (`act`: the newest of the pages that can), if the page holds a CCP, and if no other
  *   tab of this browser works on the same directive or the same leg (Web Locks). Between browsers the service decides. It hands a
  *   directive on to another page by itself only over a stream; a page that polls gets `act: false` and reads the open directives
@@ -22,8 +24,6 @@ export { Backoff, Ledger, Memory, Problem, problemOf, ServiceClock };
 
 /** The shortest poll interval in seconds, whatever is configured. */
 const LEAST_POLL_S = 2;
-/** Idle pages poll at this multiple of the interval. */
-const IDLE = 6;
 /** When to read a directive again that another page should carry out: the service gives that page 4 s. */
 const AGAIN_MS = 4500;
 /** How long a directive waits for the service's time. After that it goes ahead, because a leave must not be delayed by the clock. */
@@ -101,11 +101,9 @@ export class DirectiveReceiver {
         if (!this.clock.known) {
             this.learnLater(new Backoff(this.parts.backoff));
         }
-        if (settings.deliveryMode === 'EMP_API' && this.parts.empApi) {
-            this.listenToEvents(settings.eventChannel);
-        }
+        // Once, because a directive may have been issued before the page was loaded.
         this.pull();
-        this.pollLater();
+        this.followBusy();
     }
 
     stop() {
@@ -115,6 +113,10 @@ export class DirectiveReceiver {
         if (this.stream) {
             this.stream.stop();
         }
+        this.unsubscribe();
+    }
+
+    unsubscribe() {
         if (this.subscription) {
             this.parts.empApi.unsubscribe(this.subscription, () => {});
             this.subscription = null;
@@ -159,12 +161,32 @@ export class DirectiveReceiver {
         }, AGAIN_MS);
     }
 
-    /** Sets whether the supervisor is on a call now. If so, the page polls more often. */
+    /** Sets whether the supervisor is on a call now. Only then the page polls and is subscribed to the event. */
     setBusy(busy) {
         if (busy !== this.busy) {
             this.busy = busy;
-            this.parts.timers.clear(this.poll);
-            this.pollLater();
+            if (!this.stopped && busy) {
+                // What was issued while this page was not polling.
+                this.pull();
+            }
+            this.followBusy();
+        }
+    }
+
+    followBusy() {
+        this.parts.timers.clear(this.poll);
+        if (this.stopped) {
+            return;
+        }
+        this.pollLater();
+        const { settings, empApi } = this.parts;
+        if (settings.deliveryMode !== 'EMP_API' || !empApi) {
+            return;
+        }
+        if (!this.busy) {
+            this.unsubscribe();
+        } else if (!this.subscription && !this.subscribing) {
+            this.listenToEvents(settings.eventChannel);
         }
     }
 
@@ -236,19 +258,24 @@ export class DirectiveReceiver {
                 this.pull();
             }
         };
+        this.subscribing = true;
         Promise.resolve(this.parts.empApi.subscribe(channel, -1, mine)).then(
             (subscription) => {
+                this.subscribing = false;
                 this.subscription = subscription;
-                if (this.stopped) {
-                    this.stop();
+                if (this.stopped || !this.busy) {
+                    this.unsubscribe();
                 }
             },
-            () => this.parts.onEvent({ name: 'events', open: false })
+            () => {
+                this.subscribing = false;
+                this.parts.onEvent({ name: 'events', open: false });
+            }
         );
     }
 
     pollLater() {
-        if (this.stopped) {
+        if (this.stopped || !this.busy) {
             return;
         }
         const every = Math.max(LEAST_POLL_S, Number(this.parts.settings.pollSeconds) || 10) * 1000;
@@ -260,7 +287,7 @@ export class DirectiveReceiver {
                 }
                 this.pollLater();
             },
-            this.busy ? every : every * IDLE
+            every
         );
     }
 

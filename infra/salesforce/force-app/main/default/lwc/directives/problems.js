@@ -1,18 +1,24 @@
 /**
  * Errors as they reach a Lightning component. SidedoorController throws an AuraHandledException whose message is the service's
- * problem as JSON: `{code, title, detail, status}`. Any other error comes from the platform or the network, so that it is not known
+ * problem as JSON: `{code, title, detail, status, …}`. Any other error comes from the platform or the network, so that it is not known
  * whether the request arrived.
  */
 
 /** A failure of a request to Sidedoor. */
 export class Problem extends Error {
-    constructor({ code, title, detail, status }) {
+    constructor({ code, title, detail, status, current, contacts, retryAfterMs }) {
         super(detail || title || code || 'the request failed');
         this.name = 'Problem';
         /** A stable error code (docs/errors.md), or null if the error did not come from Sidedoor or its Apex client. */
         this.code = code || null;
         this.title = title || null;
         this.status = Number.isInteger(status) ? status : 0;
+        /** The supervisor's own supervision that is in the way, if the service names it: {supervisionId, contactId, channel, state}. */
+        this.current = current || null;
+        /** The live contacts of an agent to choose from: [{contactId, channel, queueId, connectedAt}]. */
+        this.contacts = Array.isArray(contacts) ? contacts : null;
+        /** After how many milliseconds a retry may succeed, if the service knows. */
+        this.retryAfterMs = Number.isFinite(retryAfterMs) ? retryAfterMs : null;
     }
 
     /** Whether the service has answered and would give the same answer again, so that a retry is useless. */

@@ -37,7 +37,7 @@ export function joinReceiver(onEvent = () => {}) {
         now() {
             return receiver ? receiver.clock.now() : Date.now();
         },
-        /** Sets whether this member has a reason to poll often. */
+        /** Sets whether this member knows of a leg of the supervisor. Only then the page polls. */
         setBusy(busy) {
             member.busy = busy;
             updateBusy();

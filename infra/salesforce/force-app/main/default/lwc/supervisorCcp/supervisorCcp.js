@@ -9,19 +9,35 @@
 import { LightningElement, api } from 'lwc';
 import { loadScript } from 'lightning/platformResourceLoader';
 import hasPermission from '@salesforce/customPermission/Sidedoor_Supervise';
+import { fill, labels } from 'c/labels';
 import { currentLegControl, LegControl, registerLegControl, streamsBackend } from 'c/legControl';
 import { joinReceiver } from 'c/pageReceiver';
+import { AddressError, ccpAddress } from './ccpAddress';
+import { hasOpenCti } from './openCti';
+import { close, isOpen, showFrameIn, subscribe } from './streamsLibrary';
 
 /** The instance that holds this page's CCP, and those that wait for it, because Streams can be open only once in a page. */
 let holder = null;
 const waiting = new Set();
 
+/** How long a sign-in may take without the supervisor's help before the panel says that there is none (ms). */
+const SIGN_IN_MS = 20000;
+
 export default class SupervisorCcp extends LightningElement {
-    /** The address of the CCP: https://….my.connect.aws/ccp-v2/ */
+    /** The address of the CCP: https://….my.connect.aws/ccp-v2/. Without it the CCP of `instanceUrl` is used. */
     @api ccpUrl;
+    /** The address of the Connect instance: https://….my.connect.aws or https://….awsapps.com/connect */
+    @api instanceUrl;
+    /** The address at the identity provider where the sign-in begins, if the instance uses SAML. Streams opens it in a window. */
+    @api loginUrl;
+    /** Hosts besides Amazon Connect's that may be shown as the CCP, separated by commas. */
+    @api allowedHosts;
+    /** Whether the panel asks the browser for access to Connect's cookies, for browsers that block those of other sites. */
+    @api requestStorageAccess = false;
     /** The name of the static resource that holds release/connect-streams-min.js of amazon-connect-streams. */
     @api streamsResource = 'amazonConnectStreams';
 
+    label = labels.CcpSection;
     problem = null;
     notice = null;
     control = null;
@@ -38,34 +54,56 @@ export default class SupervisorCcp extends LightningElement {
     connectedCallback() {
         // An element that is moved is connected again but not rendered again.
         this.gone = false;
+        this.refused = false;
+        this.problem = null;
         this.take();
     }
 
     disconnectedCallback() {
         this.gone = true;
         waiting.delete(this);
-        if (holder === this) {
-            this.release();
-            const [next] = waiting;
-            if (next) {
-                waiting.delete(next);
-                next.take();
-            }
-        }
+        this.yieldToNext();
     }
 
     take() {
-        if (this.gone || !this.panel || !this.ccpUrl || holder === this || waiting.has(this)) {
+        if (this.gone || this.refused || !this.panel || holder === this || waiting.has(this)) {
+            return;
+        }
+        if (!this.settings()) {
             return;
         }
         if (holder) {
             waiting.add(this);
-            this.notice = 'The Contact Control Panel is open elsewhere on this page.';
+            this.notice = labels.CcpElsewhere;
             return;
         }
         holder = this;
         this.notice = null;
         this.begin();
+    }
+
+    /** The options for Streams, or null with the reason shown why this panel does not open. */
+    settings() {
+        try {
+            const { ccpUrl, instanceUrl, loginUrl, allowedHosts, requestStorageAccess } = this;
+            const address = ccpAddress({ ccpUrl, instanceUrl, loginUrl, allowedHosts, requestStorageAccess });
+            if (hasOpenCti(window)) {
+                return this.refuse(labels.CcpOpenCti);
+            }
+            return address;
+        } catch (e) {
+            if (e instanceof AddressError) {
+                return this.refuse(e.message);
+            }
+            throw e;
+        }
+    }
+
+    refuse(reason) {
+        this.refused = true;
+        this.problem = reason;
+        this.yieldToNext();
+        return null;
     }
 
     async begin() {
@@ -76,24 +114,16 @@ export default class SupervisorCcp extends LightningElement {
             if (!window.connect || !window.connect.core) {
                 await loadScript(this, `/resource/${this.streamsResource}`);
             }
-            if (over()) {
+            // Checked again, because a softphone may have appeared while the library was loading.
+            const address = over() ? null : this.settings();
+            if (!address) {
                 return;
             }
             const { connect } = window;
             if (!isOpen(connect)) {
-                if (connect.core.initialized) {
-                    // The frame was removed without ending the library, which would go on reporting the old state.
-                    connect.core.terminate();
-                }
-                this.opened = true;
-                connect.core.initCCP(this.panel, {
-                    ccpUrl: this.ccpUrl,
-                    loginPopup: true,
-                    loginPopupAutoClose: true,
-                    softphone: { allowFramedSoftphone: true },
-                    storageAccess: { canRequest: false }
-                });
+                this.open(connect, address);
             }
+            this.watchSignIn(connect.core, over);
             // Called once the CCP has reported the logged-in user and their contacts.
             connect.agent((agent) => {
                 if (!over() && !this.control) {
@@ -101,24 +131,92 @@ export default class SupervisorCcp extends LightningElement {
                 }
             });
         } catch (e) {
-            this.problem = `Could not open the Contact Control Panel: ${(e && e.message) || e}`;
+            this.problem = fill(labels.CcpNotOpened, (e && e.message) || e);
         }
+    }
+
+    open(connect, address) {
+        if (connect.core.initialized) {
+            // The frame was removed without ending the library, which would go on reporting the old state.
+            connect.core.terminate();
+        }
+        this.opened = true;
+        this.restoreFrame = showFrameIn(connect.core, this.panel);
+        connect.core.initCCP(this.panel, {
+            ...address,
+            loginPopup: true,
+            loginPopupAutoClose: true,
+            softphone: { allowFramedSoftphone: true }
+        });
+    }
+
+    /** Shows why the supervisor is not signed in, as far as Streams reports it. */
+    watchSignIn(core, over) {
+        const say = (name, words) =>
+            subscribe(core, name, () => {
+                if (!over()) {
+                    this.notice = words;
+                }
+            });
+        // eslint-disable-next-line @lwc/lwc/no-async-operation
+        const timer = setTimeout(() => {
+            if (!over() && !this.control && !this.notice) {
+                this.notice = this.requestStorageAccess ? labels.CcpNotSignedInStorage : labels.CcpNotSignedIn;
+            }
+        }, SIGN_IN_MS);
+        this.subscriptions = [
+            () => clearTimeout(timer),
+            say('onAuthFail', labels.CcpSignInFailed),
+            say('onAccessDenied', labels.CcpAccessDenied),
+            say('onIframeRetriesExhausted', labels.CcpNotLoaded)
+        ];
     }
 
     offer(connect, agent, over) {
         const backend = streamsBackend(connect);
+        this.notice = null;
         this.control = new LegControl(backend);
         registerLegControl(this.control);
         // This page can act now, so it receives directives even if supervisorPresence is not on it.
         this.receiver = joinReceiver();
-        const look = () => !over() && this.receiver && this.receiver.setBusy(backend.monitors());
+        const look = () => {
+            if (!over() && this.receiver) {
+                // The agent's data arrives, so an earlier sign-in problem is over.
+                this.notice = this.microphoneNotice || null;
+                this.receiver.setBusy(backend.monitors());
+            }
+        };
         look();
-        agent.onRefresh(look);
+        this.subscriptions.push(
+            subscribe(agent, 'onRefresh', look),
+            subscribe(agent, 'onSoftphoneError', (error) => {
+                if (!over() && errorType(error) === 'microphone_not_shared') {
+                    this.microphoneNotice = labels.CcpNoMicrophone;
+                    this.notice = labels.CcpNoMicrophone;
+                }
+            })
+        );
     }
 
-    /** Releases the CCP, so that the next instance starts with one of its own. */
+    /** Releases the CCP, if this instance holds it, and lets the next one open its own. */
+    yieldToNext() {
+        if (holder !== this) {
+            return;
+        }
+        this.release();
+        const [next] = waiting;
+        if (next) {
+            waiting.delete(next);
+            next.take();
+        }
+    }
+
     release() {
         holder = null;
+        (this.subscriptions || []).forEach((end) => end());
+        this.subscriptions = [];
+        this.microphoneNotice = null;
+        this.notice = null;
         if (this.control) {
             // Another owner may have registered its own leg control since, which must stay.
             if (currentLegControl() === this.control) {
@@ -131,24 +229,12 @@ export default class SupervisorCcp extends LightningElement {
         if (this.opened) {
             this.opened = false;
             close(window.connect.core);
+            this.restoreFrame();
             this.panel.replaceChildren();
         }
     }
 }
 
-/**
- * Ends the library. Its timers go on after that: the one that sends metrics a second after opening reads the conduit (`upstream`) and
- * throws an error in the page if there is none. So the old conduit, which no longer leads anywhere, is put back. (Checked against
- * Streams 2.28.2.)
- */
-function close(core) {
-    const { upstream } = core;
-    core.terminate();
-    core.upstream = upstream;
-}
-
-/** Whether the page has opened a CCP whose frame is still in the document. (Checked against Streams 2.28.2.) */
-function isOpen({ core }) {
-    const frame = core.initialized && typeof core._getCCPIframe === 'function' ? core._getCCPIframe() : null;
-    return Boolean(frame) && frame.isConnected;
+function errorType(error) {
+    return error && typeof error.getErrorType === 'function' ? error.getErrorType() : null;
 }

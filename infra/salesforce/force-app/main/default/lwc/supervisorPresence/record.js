@@ -4,6 +4,8 @@
  */
 const VOICE_CALL = 'VoiceCall';
 const CALL_KEY = 'VoiceCall.VendorCallKey';
+const DISPOSITION = ['VoiceCall.CallDisposition'];
+const NONE = [];
 
 /**
  * The field to read, qualified with its object, or null if none is configured.
@@ -39,4 +41,14 @@ export function valueOf(record, field) {
         at = member ? member.value : undefined;
     }
     return typeof at === 'string' && at.trim() !== '' ? at.trim() : undefined;
+}
+
+/** The optional fields that say whether the call is over. Always the same arrays, because @wire compares by identity. */
+export function dispositionField(object) {
+    return isVoiceCall(object) ? DISPOSITION : NONE;
+}
+
+/** Whether Salesforce says that the call has ended. Without the field it is not known, so that Listen is offered. */
+export function isOver(record, object) {
+    return isVoiceCall(object) && String(valueOf(record, DISPOSITION[0])).toLowerCase() === 'completed';
 }

@@ -2,7 +2,7 @@
  * How often the component refreshes: at once after an action of the user, every 2 s while something is in progress, otherwise every
  * 15 s.
  */
-import { inMotion } from './view';
+import { inMotion } from 'c/supervision';
 
 const AT_ONCE_MS = 500;
 const AT_ONCE_TIMES = 6;

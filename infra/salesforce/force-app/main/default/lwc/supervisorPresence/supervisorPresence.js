@@ -6,24 +6,21 @@
 import { LightningElement, api, wire } from 'lwc';
 import { getRecord } from 'lightning/uiRecordApi';
 import presenceOf from '@salesforce/apex/SidedoorController.presence';
-import listenTo from '@salesforce/apex/SidedoorController.listen';
-import changeModeOf from '@salesforce/apex/SidedoorController.changeMode';
 import disconnectOne from '@salesforce/apex/SidedoorController.disconnect';
 import disconnectMine from '@salesforce/apex/SidedoorController.disconnectMine';
 import liveCallOf from '@salesforce/apex/SidedoorAgentCall.liveCall';
 import { problemOf } from 'c/directives';
+import { fill, labels } from 'c/labels';
 import { currentLegControl, onLegControl } from 'c/legControl';
 import { joinReceiver } from 'c/pageReceiver';
+import { isActive, isRisk, ownOf, PendingLeave, problemText, storage, TIMERS, watchVisibility } from 'c/supervision';
 import template from './supervisorPresence.html';
-import { isActive, modeChangePending, ownOf } from './view';
-import { newKey, PendingLeave } from './pendingLeave';
 import { RefreshInterval } from './refreshInterval';
-import { storage, TIMERS } from './page';
-import { problemText, unansweredText } from './notices';
-import { agentOf, contactField, isVoiceCall, valueOf } from './record';
+import { WithCommands } from './commands';
+import { agentOf, contactField, dispositionField, isOver, valueOf } from './record';
 import { WithViewModel } from './viewModel';
 
-export default class SupervisorPresence extends WithViewModel(LightningElement) {
+export default class SupervisorPresence extends WithCommands(WithViewModel(LightningElement)) {
     /** The object of the page's record. On a VoiceCall the contact id is VendorCallKey. */
     @api objectApiName;
     /** The field of the record that holds the contact id, if the record is not a VoiceCall. */
@@ -32,7 +29,11 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
     @api voiceCallId;
     /** Whether supervisors may barge in. They always start silent. */
     @api allowBarge = false;
-    /** The time zone in which times are shown. The default is the browser's. */
+    /** Off if supervision starts elsewhere, such as in Command Center. Undefined means on: a public property cannot begin as true. */
+    @api canStart;
+    /** Off if Salesforce's own softphone holds the leg, so that a directive could not be carried out. */
+    @api canDisconnect;
+    /** The time zone in which times are shown. The default is the Salesforce user's. */
     @api timeZone;
 
     given;
@@ -50,7 +51,14 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
     error = null;
     recordError = null;
     receiverError = null;
-    busyElsewhere = false;
+    /** The refusal of a start because of the supervisor's own other supervision: {current, retryAfterMs}, or null. */
+    busyElsewhere = null;
+    /** The code of the refusal of a leave that may end the customer's call, or null. */
+    risk = null;
+    /** Whether Salesforce says that the record's call has ended. */
+    recordOver = false;
+    visible = true;
+    labels = labels;
     asking = false;
     maySpeak = false;
     modeAsked = null;
@@ -97,15 +105,16 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         });
     }
 
-    @wire(getRecord, { recordId: '$recordToRead', fields: '$fields' })
+    @wire(getRecord, { recordId: '$recordToRead', fields: '$fields', optionalFields: '$optionalFields' })
     recordLoaded({ data, error }) {
         if (data && this.fields) {
             this.recordError = null;
+            this.recordOver = isOver(data, this.objectApiName);
             this.changing(() => {
                 this.recordContact = valueOf(data, this.fields[0]);
             });
         } else if (error) {
-            this.recordError = 'Could not read the call from this record.';
+            this.recordError = labels.RecordUnreadable;
         }
     }
 
@@ -140,7 +149,8 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         this.error = null;
         this.failed = null;
         this.recordError = null;
-        this.busyElsewhere = false;
+        this.busyElsewhere = null;
+        this.risk = null;
     }
 
     /** The record to read the contact from, or undefined if the contact is known in another way. */
@@ -155,6 +165,11 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
             this.wanted = [field];
         }
         return field ? this.wanted : undefined;
+    }
+
+    /** Fields that say whether the record's call is over, if the user may read them. */
+    get optionalFields() {
+        return dispositionField(this.objectApiName);
     }
 
     connectedCallback() {
@@ -182,6 +197,8 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         this.stopControlListener = onLegControl((control) => {
             this.canAct = Boolean(control);
         });
+        this.visibility = watchVisibility(this.template.host, (visible) => this.visibilityChanged(visible));
+        this.visible = this.visibility.visible;
         this.refresh();
         this.receiver = joinReceiver((event) => this.receive(event));
         // Disconnects from before a reload that were not answered.
@@ -196,6 +213,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         window.removeEventListener('online', this.online);
         window.removeEventListener('offline', this.offline);
         this.stopControlListener();
+        this.visibility.stop();
         this.pending.stop();
         TIMERS.clear(this.timer);
         this.receiver.leave();
@@ -216,7 +234,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
 
     receive({ name, outcome, detail, supervision, reason, problem }) {
         if (name === 'unavailable') {
-            this.receiverError = `Cannot receive directives: ${problemText(problem)}`;
+            this.receiverError = fill(labels.CannotReceive, problemText(problem));
             return;
         }
         if (name === 'available') {
@@ -225,7 +243,8 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         }
         // A directive that another one has replaced is not an error for the user.
         if (name === 'carriedOut' && reason !== 'not_open' && (outcome === 'REFUSED' || outcome === 'FAILED')) {
-            this.error = `Your browser did not end your line (${detail}). Press Disconnect again, or end your own line in your Contact Control Panel.`;
+            this.risk = isRisk(reason) ? reason : this.risk;
+            this.error = fill(labels.LegNotEnded, detail);
         }
         if (supervision) {
             this.applySupervision(supervision);
@@ -238,7 +257,8 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
     /** Reads the current state. An answer that arrives after a newer refresh has started is ignored. */
     async refresh() {
         TIMERS.clear(this.timer);
-        if (!this.connected || (!this.contact && !this.agent)) {
+        // The view is read only while the user can see it. Directives and disconnects do not depend on it.
+        if (!this.connected || !this.visible || (!this.contact && !this.agent)) {
             return;
         }
         this.refreshes = (this.refreshes || 0) + 1;
@@ -258,8 +278,17 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
                 this.markStale(problemOf(e));
             }
         }
-        if (newest()) {
+        if (newest() && !this.isSettled) {
             this.timer = TIMERS.set(() => this.refresh(), this.refreshInterval.next(this));
+        }
+    }
+
+    visibilityChanged(visible) {
+        this.visible = visible;
+        if (visible) {
+            this.refresh();
+        } else {
+            TIMERS.clear(this.timer);
         }
     }
 
@@ -297,6 +326,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         if (wasActive && !isActive(this.own)) {
             // They have left, so an earlier error about leaving no longer applies.
             this.error = null;
+            this.risk = null;
         }
         this.settle();
     }
@@ -324,117 +354,5 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         // Only disconnects are retried, with the same key. Nothing else that failed is sent again.
         this.pending.send();
         this.receiver.pull();
-    }
-
-    listen(event) {
-        event.preventDefault();
-        if (this.listenDisabled === 'true') {
-            if (this.isOffline) {
-                this.error = 'You are offline. Nothing was sent, and nothing will be sent later. Press Listen again when you are online.';
-            }
-            return;
-        }
-        this.start(false);
-    }
-
-    switchHere() {
-        this.start(true);
-    }
-
-    async start(leaveCurrent) {
-        this.error = null;
-        this.busyElsewhere = false;
-        this.asking = true;
-        try {
-            const supervision = await listenTo({
-                contactId: this.contact,
-                voiceCallId: this.voiceCallOf() || null,
-                mode: this.maySpeak ? 'BARGE' : 'SILENT',
-                leaveCurrent,
-                requestKey: newKey('listen')
-            });
-            this.mine = supervision.id;
-            this.applySupervision(supervision);
-        } catch (e) {
-            const problem = problemOf(e);
-            this.busyElsewhere = problem.code === 'supervisor_conflict';
-            if (problem.unanswered) {
-                // The next refresh shows whether it arrived. It is not retried, because joining late is worse than not joining.
-                this.error = unansweredText('your request to listen', problem);
-            } else if (!this.busyElsewhere) {
-                this.error = problemText(problem);
-            }
-        }
-        this.asking = false;
-        this.refresh();
-    }
-
-    voiceCallOf() {
-        const found = this.agent && this.agentCall ? this.agentCall.voiceCallId : null;
-        return this.voiceCallId || found || (isVoiceCall(this.objectApiName) && !this.agent && this.record);
-    }
-
-    leaveOther() {
-        this.busyElsewhere = false;
-        this.error = null;
-        this.pending.requestMine();
-        this.pendingChanged();
-    }
-
-    disconnect(event) {
-        event.preventDefault();
-        if (this.disconnectDisabled === 'true' || !this.own) {
-            return;
-        }
-        this.error = null;
-        this.pending.request(this.own.id);
-        this.pendingChanged();
-    }
-
-    pendingChanged() {
-        this.queued = this.pending.supervisionIds;
-        this.queuedMine = this.pending.waitsForMine;
-        if (this.queued.length === 0 && !this.queuedMine) {
-            this.unsent = null;
-        }
-    }
-
-    leaveSettled(supervision, problem, unsent) {
-        this.pendingChanged();
-        if (supervision) {
-            this.applySupervision(supervision);
-            // The answer holds a directive for the browser that has the leg; polling shows whether that is this page.
-            this.receiver.pull();
-        }
-        if (problem) {
-            this.error = problemText(problem);
-        }
-        if (unsent) {
-            this.unsent = unsent;
-            this.markStale(unsent);
-        }
-        this.refresh();
-    }
-
-    changeMaySpeak(event) {
-        this.maySpeak = event.target.checked;
-    }
-
-    async changeMode(event) {
-        const mode = event.currentTarget.value;
-        if (this.modeDisabled === 'true' || (mode === this.own.mode && !modeChangePending(this.own))) {
-            return;
-        }
-        this.error = null;
-        this.modeAsked = mode;
-        try {
-            this.applySupervision(await changeModeOf({ supervisionId: this.own.id, mode, requestKey: newKey('mode') }));
-            this.receiver.pull();
-        } catch (e) {
-            const problem = problemOf(e);
-            this.modeAsked = null;
-            this.error = problem.unanswered ? unansweredText('your change of mode', problem) : problemText(problem);
-        }
-        this.refresh();
     }
 }

@@ -2,8 +2,15 @@
  * What the template of supervisorPresence reads: getters that derive everything from the component's state.
  */
 import hasPermission from '@salesforce/customPermission/Sidedoor_Supervise';
-import { agentNoticeOf, queuedNoticeOf, staleNoticeOf } from './notices';
-import { isActive, lineOf, mayAskAgain, modeChangePending, offersModes, stepsOf, summaryOf } from './view';
+import { fill, labels } from 'c/labels';
+import {
+    agentNoticeOf, callIsOver, inMotion, isActive, lineOf, mayAskAgain, modeChangePending, offersModes, queuedNoticeOf, staleNoticeOf,
+    stateWord, stepsOf, summaryOf
+} from 'c/supervision';
+
+/** The state of the supervision in the way. Whether it was joined is not known, so a listening one counts as joined. */
+const stateOf = ({ state }) => stateWord({ state, joinedAt: true });
+const isOff = (property) => property === false || property === 'false';
 
 export const WithViewModel = (Base) =>
     class extends Base {
@@ -20,13 +27,13 @@ export const WithViewModel = (Base) =>
         get unknownContact() {
             return this.contact || this.agent || this.fields
                 ? null
-                : 'This page is not set up for a call. Set "Contact id field" or "Contact id" in the Lightning App Builder.';
+                : labels.NotSetUp;
         }
         get summary() {
             if (this.loadedAt || this.own) {
                 return summaryOf(this.own, this.timeZone);
             }
-            return this.agentNotice || 'Loading who is on this call…';
+            return this.agentNotice || labels.Loading;
         }
         /** Why no call of the agent is shown, or that the agent has left the call shown. */
         get agentNotice() {
@@ -43,7 +50,7 @@ export const WithViewModel = (Base) =>
             return this.supervisions.map((s) => lineOf(s, this.mine, this.timeZone));
         }
         get emptyText() {
-            return this.loadedAt ? 'No supervisor is on this call.' : '';
+            return this.loadedAt ? labels.NoSupervisor : '';
         }
         /** The errors to show, without duplicates. */
         get errors() {
@@ -56,12 +63,39 @@ export const WithViewModel = (Base) =>
             return queuedNoticeOf({ stale: this.stale, unsent: this.unsent, own: this.queued.length > 0, mine: this.queuedMine });
         }
         get cannotActNotice() {
-            return isActive(this.own) && !this.canAct
-                ? 'This page has no Contact Control Panel. Your line is ended by another page of yours, or by you in the panel.'
-                : null;
+            return isActive(this.own) && this.disconnectsHere && !this.canAct ? labels.CannotAct : null;
         }
         get showListen() {
-            return !isActive(this.own) && Boolean(this.loadedAt) && !this.agentNotice;
+            return this.startsHere && !isActive(this.own) && Boolean(this.loadedAt) && !this.agentNotice && !this.over;
+        }
+        get startsHere() {
+            return !isOff(this.canStart);
+        }
+        get disconnectsHere() {
+            return !isOff(this.canDisconnect);
+        }
+        /** Whether the customer's call is over, according to Salesforce or to a departure. */
+        get over() {
+            return this.recordOver || this.supervisions.some(callIsOver);
+        }
+        get overNotice() {
+            return this.over && !isActive(this.own) ? labels.CallOver : null;
+        }
+        /** Whether nothing can change any more, so that nothing needs to be read again. */
+        get isSettled() {
+            return this.over && !this.agent && !this.stale && !this.supervisions.some((s) => isActive(s) || inMotion(s));
+        }
+        /** What to do in Salesforce's own softphone, where this page cannot act. */
+        get softphoneNotice() {
+            if (isActive(this.own)) {
+                return this.disconnectsHere ? null : labels.LeaveInSoftphone;
+            }
+            return this.startsHere || this.over ? null : labels.StartInCommandCenter;
+        }
+        get busyText() {
+            const { current, retryAfterMs } = this.busyElsewhere;
+            const what = current ? fill(labels.OnAnotherCallNamed, current.contactId, stateOf(current)) : labels.OnAnotherCallAlready;
+            return retryAfterMs ? `${what} ${fill(labels.TryAgainIn, Math.ceil(retryAfterMs / 1000))}` : what;
         }
         get listenDisabled() {
             return this.asking || this.stale || this.isOffline || this.queued.length > 0 || this.queuedMine ? 'true' : 'false';
@@ -70,7 +104,7 @@ export const WithViewModel = (Base) =>
             return this.allowBarge === true || this.allowBarge === 'true';
         }
         get showDisconnect() {
-            return isActive(this.own);
+            return isActive(this.own) && this.disconnectsHere;
         }
         get disconnectDisabled() {
             const inProgress = this.own.state === 'LEAVING' && !mayAskAgain(this.own, this.receiver.now());
@@ -89,6 +123,6 @@ export const WithViewModel = (Base) =>
             return this.stale || this.modeAsked !== null ? 'true' : 'false';
         }
         get modeNotice() {
-            return modeChangePending(this.own) ? 'The change was accepted but is not confirmed yet.' : null;
+            return modeChangePending(this.own) ? labels.ModePending : null;
         }
     };
