@@ -29,3 +29,4 @@ mod users;
 
 pub(crate) use client::Salesforce;
 pub(crate) use errors::{LookupFields, answered, item_refused};
+pub(crate) use events::NOTICE_FIELDS;

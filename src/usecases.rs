@@ -31,6 +31,7 @@
 //! | [`salesforce_sync`] | [`salesforce_sync::deliver`] | records are written to Salesforce |
 //! | | `salesforce_sync::calls` | two calls to Salesforce at a time, never two with one record |
 //! | | `salesforce_sync::send` | one call that writes records |
+//! | | `salesforce_sync::agent_notices` | agents are notified where the rules ask for it |
 //! | | [`salesforce_sync::rate`] | when Salesforce is called, and when delivery pauses |
 //! | | [`salesforce_sync::failure_scope`] | whether a rejection is the record's fault or the org's |
 //! | | [`salesforce_sync::voice_calls`] | the VoiceCall of a record is found |

@@ -28,6 +28,8 @@ pub struct SalesforceConfig {
     pub directive_event: Option<String>,
     /// The event's field for the channel key.
     pub directive_event_field: String,
+    /// The Platform Event that shows an agent that a supervisor listens, where the rules of the jurisdiction ask for it; `None` for none.
+    pub notice_event: Option<String>,
     /// The field of VoiceCall that refers to its Conversation.
     pub conversation_field: String,
     /// The field of the User record that holds the Connect user name.
@@ -168,6 +170,7 @@ impl SalesforceSection {
                 "find_voice_calls",
                 "directive_event",
                 "directive_event_field",
+                "notice_event",
                 "compare_participants",
                 "conversation_field",
                 "object",
@@ -222,11 +225,16 @@ impl SalesforceSection {
         let max_batch_delay = r.millis("salesforce.linger_ms", 1000, 0, 60_000);
         let slow_above = f64::from(r.number("salesforce.slow_above_percent", 80_u32, 1, 100)) / 100.0;
         let find_voice_calls = r.flag("salesforce.find_voice_calls", true);
-        let directive_event = r.text_as("salesforce.directive_event", |text| match api_name(text) {
-            _ if text.is_empty() => Ok(String::new()),
-            Ok(name) if name.ends_with("__e") => Ok(name),
-            _ => Err("set the API name of a Platform Event, such as Supervisor_Directive__e".into()),
-        });
+        let mut event = |setting: &str, example: &str| {
+            let name = r.text_as(setting, |text| match api_name(text) {
+                _ if text.is_empty() => Ok(String::new()),
+                Ok(name) if name.ends_with("__e") => Ok(name),
+                _ => Err(format!("set the API name of a Platform Event, such as {example}")),
+            });
+            name.filter(|name| !name.is_empty())
+        };
+        let directive_event = event("salesforce.directive_event", "Supervisor_Directive__e");
+        let notice_event = event("salesforce.notice_event", "Supervision_Notice__e");
         let directive_event_field = r.text_as("salesforce.directive_event_field", api_name);
         let compare = r.flag("salesforce.compare_participants", true);
         let conversation_field = r.text_as("salesforce.conversation_field", api_name);
@@ -244,7 +252,8 @@ impl SalesforceSection {
             object: object.unwrap_or_else(|| "auto".into()),
             api_version: api_version.unwrap_or_else(|| "v68.0".into()),
             request_timeout,
-            directive_event: directive_event.filter(|name| !name.is_empty()),
+            directive_event,
+            notice_event,
             directive_event_field: directive_event_field.unwrap_or_else(|| "Stream_Key__c".into()),
             conversation_field: conversation_field.unwrap_or_else(|| "ConversationId".into()),
             connect_username_field: connect_username_field.unwrap_or_else(|| "FederationIdentifier".into()),

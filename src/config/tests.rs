@@ -6,7 +6,7 @@ use sidedoor_domain::ports::Operation;
 
 use super::*;
 
-const GOOD: &str = r#"
+pub(super) const GOOD: &str = r#"
 [connect.instances.main]
 instance_id = "11111111-2222-3333-4444-555555555555"
 region = "us-west-2"
@@ -20,7 +20,7 @@ secret = "a-long-enough-secret"
 scopes = ["supervise:any"]
 "#;
 
-fn load_with(toml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+pub(super) fn load_with(toml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(toml.as_bytes()).expect("written");
     Config::load(

@@ -23,6 +23,8 @@ pub(super) fn read(
         slow_above: 1.0,
         find_voice_calls: false,
     };
+    let notice_event = salesforce.and_then(|s| s.config.notice_event.as_ref());
+    let can_notify = notice_event.is_some() && salesforce.is_some_and(|s| s.config.user_lookup != UserLookup::Off);
     UseCaseSettings {
         instances: connect.instances.clone(),
         default_instance: connect.config.default_instance.clone(),
@@ -43,6 +45,7 @@ pub(super) fn read(
         clock_error_ms: r.number("clock.max_error_ms", 50, 0, 60_000),
         delivery: salesforce.map_or(off, |s| s.delivery),
         announce: salesforce.is_some_and(|s| s.config.directive_event.is_some()),
+        notify_agents: notice_event.is_some(),
         compare: salesforce.is_some_and(|s| s.compare),
         retention: RetentionPeriods {
             keys: SignedDuration::from_hours(r.number("retention.idempotency_h", 24, 1, 720)),
@@ -56,7 +59,7 @@ pub(super) fn read(
             UserLookup::Off => None,
         }),
         timing: timing::read(r),
-        policy: compliance::read(r, connect),
+        policy: compliance::read(r, connect, can_notify),
         streams: http.max_streams,
         intervals: UseCaseIntervals::default(),
     }

@@ -143,7 +143,7 @@ impl From<MonitoringError> for Problem {
                 );
                 Self {
                     conflicts_with: Some(holder.id.to_string()),
-                    current: Some(CurrentSupervisionView::of(&holder)),
+                    current: Some(Box::new(CurrentSupervisionView::of(&holder))),
                     retry_after_ms: Some(SUPERVISOR_BUSY_RETRY_MS),
                     ..Self::new(ProblemCode::SupervisorConflict, detail)
                 }
@@ -187,13 +187,13 @@ impl From<MonitoringError> for Problem {
                     contacts.len()
                 );
                 Self {
-                    contacts: contacts.into_iter().map(ContactChoiceView::of).collect(),
+                    contacts: Some(contacts.into_iter().map(ContactChoiceView::of).collect()),
                     ..Self::new(ProblemCode::AgentContactAmbiguous, detail)
                 }
             }
             MonitoringError::ContactFull { supervision, on_call } => Self {
                 supervision_id: Some(supervision.to_string()),
-                on_call: on_call.into_iter().map(OnCallView::of).collect(),
+                on_call: Some(on_call.into_iter().map(OnCallView::of).collect()),
                 ..Self::new(
                     ProblemCode::ContactLimitReached,
                     "Amazon Connect admits no further supervisor to this contact; onCall lists those on it.",

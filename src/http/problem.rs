@@ -56,13 +56,13 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) conflicts_with: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) current: Option<CurrentSupervisionView>,
+    pub(super) current: Option<Box<CurrentSupervisionView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) retry_after_ms: Option<u32>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) on_call: Vec<OnCallView>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) contacts: Vec<ContactChoiceView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) on_call: Option<Box<[OnCallView]>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) contacts: Option<Box<[ContactChoiceView]>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) prior_supervisions: Vec<String>,
     #[serde(skip)]
@@ -149,8 +149,8 @@ impl Problem {
             conflicts_with: None,
             current: None,
             retry_after_ms: None,
-            on_call: Vec::new(),
-            contacts: Vec::new(),
+            on_call: None,
+            contacts: None,
             prior_supervisions: Vec::new(),
             retry_after_s: None,
             presented: false,

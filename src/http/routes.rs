@@ -6,7 +6,7 @@ use sidedoor_domain::authority::Scope;
 
 use super::AppState;
 use super::operations::{health, metrics, openapi};
-use super::v1::{agents, audit, deliveries, events, supervisions, supervisors, vendors};
+use super::v1::{agents, audit, deliveries, events, reports, supervisions, supervisors, vendors};
 
 /// The HTTP methods that routes have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +130,7 @@ const OPERATORS: Access = Access::AnyOf(&[Scope::Operate]);
 const EVENT_SOURCES: Access = Access::AnyOf(&[Scope::Events]);
 
 /// Every route.
-pub static ROUTES: [Route; 26] = [
+pub static ROUTES: [Route; 27] = [
     Route::get("/v1/agents", "listAgents", BOARD, |method| {
         on(method, agents::list::handle)
     }),
@@ -224,6 +224,9 @@ pub static ROUTES: [Route; 26] = [
         OPERATORS,
         |method| on(method, deliveries::discard::handle),
     ),
+    Route::get("/v1/reports/supervision", "reportSupervision", OPERATIONS, |method| {
+        on(method, reports::supervision::handle)
+    }),
     Route::get("/v1/audit", "listAudit", AUDITORS, |method| {
         on(method, audit::list::handle)
     }),

@@ -4,6 +4,7 @@ pub(crate) mod agents;
 pub(crate) mod audit;
 pub(crate) mod deliveries;
 pub(crate) mod events;
+pub(crate) mod reports;
 pub(crate) mod supervisions;
 pub(crate) mod supervisors;
 pub(crate) mod vendors;

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sidedoor_domain::ids::ContactId;
 use sidedoor_domain::participant::ParticipantRecord;
-use sidedoor_domain::ports::crm::ParticipantSeen;
+use sidedoor_domain::ports::crm::{AgentNotice, ParticipantSeen};
 use sidedoor_domain::ports::{Clock, Crm, CrmError, CrmErrorCode, CrmVerdict, Usage, WrittenRecord};
 
 use super::errors::{
@@ -396,7 +396,11 @@ impl Crm for Salesforce {
     }
 
     async fn announce(&self, channel_keys: &[String]) -> Result<(), CrmError> {
-        self.publish(channel_keys).await
+        self.publish_directives(channel_keys).await
+    }
+
+    async fn notify_agents(&self, notices: &[AgentNotice]) -> Result<(), CrmError> {
+        self.publish_notices(notices).await
     }
 
     async fn supervisors_of(&self, voice_calls: &[String]) -> Result<BTreeMap<String, Vec<ParticipantSeen>>, CrmError> {

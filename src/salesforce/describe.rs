@@ -61,21 +61,16 @@ impl Salesforce {
         Ok(self.describe(object).await?.deletable)
     }
 
-    /// Why this user cannot publish the event that announces directives; `None` if it can.
-    pub(crate) async fn event_fault(&self) -> Result<Option<String>, CrmError> {
-        let Some(event) = self.settings.directive_event.as_deref() else {
-            return Ok(None);
-        };
+    /// Why this user cannot publish an event with these fields; `None` if it can.
+    pub(crate) async fn event_fault(&self, event: &str, fields: &[&str]) -> Result<Option<String>, CrmError> {
         let described = self.describe(event).await?;
-        let field = self.settings.directive_event_field.as_str();
-        Ok(if !described.createable {
-            Some(format!("the integration user may not create {event}"))
-        } else if !described.takes(field) {
-            Some(format!(
+        let missing = fields.iter().find(|field| !described.takes(field));
+        Ok(match missing {
+            _ if !described.createable => Some(format!("the integration user may not create {event}")),
+            Some(field) => Some(format!(
                 "{event} has no field {field} that the integration user may set"
-            ))
-        } else {
-            None
+            )),
+            None => None,
         })
     }
 

@@ -1,5 +1,6 @@
-//! Platform Events, which cause a Lightning component that may not call across origins to fetch its directives. An event
-//! contains only the opaque key of a directive channel, so that subscribers learn nothing about who supervises a contact.
+//! Platform Events. One causes a Lightning component that may not call across origins to fetch its directives; it contains only the
+//! opaque key of a directive channel, so that subscribers learn nothing about who supervises a contact. The other shows an agent that a
+//! supervisor listens; it is published only where the rules of the jurisdiction ask for it.
 //!
 //! An event is published as a record is created: `POST …/sobjects/<Name>__e` answers 201 with the status code
 //! OPERATION_ENQUEUED among its "errors". Several events are subrequests of one composite request (Platform Events
@@ -8,10 +9,21 @@
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sidedoor_domain::ports::crm::AgentNotice;
 use sidedoor_domain::ports::{CrmError, CrmFault};
 
 use super::client::Salesforce;
 use super::errors::{LookupFields, answered, org_fault, read, unreadable};
+
+/// The fields of a notice to an agent.
+pub(crate) const NOTICE_FIELDS: [&str; 6] = [
+    "Supervision_Id__c",
+    "Agent__c",
+    "Contact_Id__c",
+    "State__c",
+    "Mode__c",
+    "Supervisor_Name__c",
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,7 +40,7 @@ struct Sub {
 
 impl Salesforce {
     /// Publishes one event for each channel key.
-    pub(super) async fn publish(&self, channel_keys: &[String]) -> Result<(), CrmError> {
+    pub(super) async fn publish_directives(&self, channel_keys: &[String]) -> Result<(), CrmError> {
         let Some(event) = self.settings.directive_event.as_deref() else {
             return Err(org_fault(
                 CrmFault::EventNotFound,
@@ -36,18 +48,31 @@ impl Salesforce {
             ));
         };
         let field = self.settings.directive_event_field.as_str();
-        let body = |key: &String| json!({ field: key });
-        match channel_keys {
+        let bodies: Vec<Value> = channel_keys.iter().map(|key| json!({ field: key })).collect();
+        self.publish(event, &bodies).await
+    }
+
+    /// Publishes one event for each notice.
+    pub(super) async fn publish_notices(&self, notices: &[AgentNotice]) -> Result<(), CrmError> {
+        let Some(event) = self.settings.notice_event.as_deref() else {
+            return Err(org_fault(CrmFault::EventNotFound, "salesforce.notice_event is not set"));
+        };
+        let bodies: Vec<Value> = notices.iter().map(notice_body).collect();
+        self.publish(event, &bodies).await
+    }
+
+    async fn publish(&self, event: &str, bodies: &[Value]) -> Result<(), CrmError> {
+        match bodies {
             [] => Ok(()),
-            [key] => {
+            [body] => {
                 let path = format!("sobjects/{event}/");
-                let (status, text) = self.send(&Method::POST, &path, Some(&body(key))).await?;
+                let (status, text) = self.send(&Method::POST, &path, Some(body)).await?;
                 published(status, &text)
             }
-            keys => {
+            bodies => {
                 let url = format!("/services/data/{}/sobjects/{event}/", self.settings.api_version);
-                let subs = keys.iter().enumerate().map(
-                    |(i, key)| json!({"method": "POST", "url": url, "referenceId": format!("event{i}"), "body": body(key)}),
+                let subs = bodies.iter().enumerate().map(
+                    |(i, body)| json!({"method": "POST", "url": url, "referenceId": format!("event{i}"), "body": body}),
                 );
                 let all = json!({"allOrNone": false, "compositeRequest": subs.collect::<Vec<_>>()});
                 let (status, text) = self.send(&Method::POST, "composite", Some(&all)).await?;
@@ -55,11 +80,11 @@ impl Salesforce {
                     return Err(answered(status, &text, LookupFields::default()));
                 }
                 let answers: Composite = read(&text)?;
-                if answers.composite_response.len() != keys.len() {
+                if answers.composite_response.len() != bodies.len() {
                     return Err(unreadable(""));
                 }
-                // If one was refused, the caller publishes all again. That is harmless, because an event only says
-                // "fetch your directives".
+                // If one was refused, the caller may publish all again. That is harmless, because an event only says that something
+                // changed, or how a supervision is now.
                 answers.composite_response.iter().try_for_each(|sub| {
                     let status = StatusCode::from_u16(sub.http_status_code).map_err(|_| unreadable(""))?;
                     published(status, &sub.body.to_string())
@@ -67,6 +92,19 @@ impl Salesforce {
             }
         }
     }
+}
+
+fn notice_body(notice: &AgentNotice) -> Value {
+    let state = if notice.is_over { "ENDED" } else { "STARTED" };
+    let values = [
+        json!(notice.supervision),
+        json!(notice.agent),
+        json!(notice.contact),
+        json!(state),
+        json!(notice.mode.as_str()),
+        json!(notice.supervisor),
+    ];
+    NOTICE_FIELDS.into_iter().map(str::to_owned).zip(values).collect()
 }
 
 fn published(status: StatusCode, text: &str) -> Result<(), CrmError> {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use sidedoor_domain::ids::ContactId;
 use sidedoor_domain::participant::ParticipantRecord;
-use sidedoor_domain::ports::crm::ParticipantSeen;
+use sidedoor_domain::ports::crm::{AgentNotice, ParticipantSeen};
 use sidedoor_domain::ports::{Crm, CrmError, Usage, WrittenRecord};
 
 #[derive(Default)]
@@ -52,6 +52,10 @@ impl Crm for SimCrm {
     }
 
     async fn announce(&self, _: &[String]) -> Result<(), CrmError> {
+        Ok(())
+    }
+
+    async fn notify_agents(&self, _: &[AgentNotice]) -> Result<(), CrmError> {
         Ok(())
     }
 

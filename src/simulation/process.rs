@@ -176,6 +176,7 @@ pub(super) fn settings() -> UseCaseSettings {
             slow_above: 0.8,
             find_voice_calls: false,
         },
+        notify_agents: false,
         announce: false,
         compare: false,
         retention: RetentionPeriods {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sidedoor_domain::ids::ContactId;
 use sidedoor_domain::participant::ParticipantRecord;
-use sidedoor_domain::ports::crm::ParticipantSeen;
+use sidedoor_domain::ports::crm::{AgentNotice, ParticipantSeen};
 use sidedoor_domain::ports::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Usage, WrittenRecord};
 use tokio::time::Instant;
 
@@ -138,6 +138,10 @@ impl Crm for Org {
 
     async fn describe_object(&self) -> Result<String, CrmError> {
         Ok("VoiceCallParticipant__c".into())
+    }
+
+    async fn notify_agents(&self, _: &[AgentNotice]) -> Result<(), CrmError> {
+        Ok(())
     }
 
     async fn announce(&self, _: &[String]) -> Result<(), CrmError> {

@@ -3,6 +3,7 @@
 //! Actors: the store's due deliveries, the Salesforce org. Guarantee: every change of a departure is written at least once,
 //! under an external id that makes repeats harmless; a record that Salesforce rejects waits for a person as a dead letter.
 
+mod agent_notices;
 mod calls;
 mod compare;
 pub mod dead_letters;

@@ -99,6 +99,8 @@ pub struct UseCaseSettings {
     pub delivery: DeliverySettings,
     /// Whether directives are announced by Platform Events.
     pub announce: bool,
+    /// Whether agents get notices by Platform Events where the rules of the jurisdiction ask for it.
+    pub notify_agents: bool,
     /// Whether departures are compared with the org's own record of them (ConversationParticipant).
     pub compare: bool,
     /// How long data is kept.

@@ -121,6 +121,32 @@ def test_current_user_data_lists_live_contacts_in_pages(connect, contact):
     assert (kind, status) == ("InvalidParameterException", 400)
 
 
+def test_agents_of_a_routing_profile_are_those_signed_in(connect, connect_url):
+    def change(user, **changes):
+        requests.post(f"{connect_url}/_fake/users", json={"userId": user, **changes}, timeout=5).raise_for_status()
+
+    change("board-1", username="ana.diaz", routingProfileId="board", hierarchyGroupIds=["all", "north"], status="Lunch")
+    change("board-2", routingProfileId="board", status="")
+    (profile,) = {u["RoutingProfileId"] for u in users(connect) if u["Username"] == "ana.diaz"}
+    assert profile == "board"
+    answer = connect.get_current_user_data(InstanceId=INSTANCE, Filters={"RoutingProfiles": [profile]})
+    (ana,) = answer["UserDataList"]
+    assert (ana["User"]["Id"], ana["RoutingProfile"]["Id"], ana["Status"]["StatusName"]) == ("board-1", "board", "Lunch")
+    assert (ana["HierarchyPath"]["LevelOne"]["Id"], ana["HierarchyPath"]["LevelTwo"]["Id"]) == ("all", "north")
+    assert ana["Status"]["StatusStartTimestamp"].year >= 2020
+    by_group = connect.get_current_user_data(InstanceId=INSTANCE, Filters={"UserHierarchyGroups": ["north"]})
+    assert [d["User"]["Id"] for d in by_group["UserDataList"]] == ["board-1"]
+    both = {"RoutingProfiles": [profile], "Agents": ["board-1"]}
+    kind, status = error_of(lambda: connect.get_current_user_data(InstanceId=INSTANCE, Filters=both))
+    assert (kind, status) == ("InvalidParameterException", 400)
+
+
+def users(connect):
+    """All users, page by page."""
+    pages = connect.get_paginator("search_users").paginate(InstanceId=INSTANCE, PaginationConfig={"PageSize": 2})
+    return [user for page in pages for user in page["Users"]]
+
+
 @pytest.fixture
 def settings(connect_url):
     """Changes settings of the fake, and restores them after the test."""

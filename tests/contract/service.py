@@ -45,7 +45,7 @@ def settings(port, folder, vendors):
         f"COMPLIANCE__JURISDICTIONS__{JURISDICTION.upper()}__ANNOUNCEMENT": "required",
         "AUTH__API_KEYS__0__NAME": "contract",
         "AUTH__API_KEYS__0__SECRET": KEY,
-        "AUTH__API_KEYS__0__SCOPES": "supervise:any,read,operate",
+        "AUTH__API_KEYS__0__SCOPES": "supervise:any,read,operate,audit",
         "AUTH__API_KEYS__1__NAME": "events",
         "AUTH__API_KEYS__1__SECRET": EVENTS_KEY,
         "AUTH__API_KEYS__1__SCOPES": "events",

@@ -46,6 +46,7 @@ mod http {
     mod external_service;
     mod idempotency;
     mod lists_and_timelines;
+    mod reports;
 }
 
 /// Which supervisor a request means: by user name, or by the user that a token names.
@@ -99,6 +100,7 @@ mod polling {
 
 /// Writing departures to Salesforce: single records, collections, faults, dead letters and comparisons.
 mod salesforce_sync {
+    mod agent_notices;
     mod bulk_delivery;
     mod calls_in_flight;
     mod comparisons;

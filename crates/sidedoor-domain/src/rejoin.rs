@@ -47,6 +47,18 @@ pub enum Rejoining {
     Ask,
 }
 
+/// Whether an agent gets a notice in Salesforce that a supervisor listens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NotifyAgent {
+    /// No notice.
+    #[default]
+    No,
+    /// A notice without the supervisor's name.
+    Unnamed,
+    /// A notice with the supervisor's user name.
+    Named,
+}
+
 /// The rules of one jurisdiction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
@@ -56,6 +68,8 @@ pub struct Rules {
     pub announcement: Announcement,
     /// Whether a rejoin must be announced.
     pub rejoin_announcement: Announcement,
+    /// Whether the agent gets a notice.
+    pub notify_agent: NotifyAgent,
 }
 
 impl Default for Rules {
@@ -65,6 +79,7 @@ impl Default for Rules {
             rejoining: Rejoining::Allowed,
             announcement: Announcement::Review,
             rejoin_announcement: Announcement::Review,
+            notify_agent: NotifyAgent::No,
         }
     }
 }
@@ -144,6 +159,7 @@ mod tests {
         rejoining: Rejoining::Refused,
         announcement: Announcement::NotRequired,
         rejoin_announcement: Announcement::Required,
+        notify_agent: NotifyAgent::No,
     };
 
     fn id(serial: u16) -> SupervisionId {

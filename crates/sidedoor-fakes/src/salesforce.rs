@@ -149,6 +149,15 @@ impl SalesforceFake {
         self.org().calls
     }
 
+    /// Number of calls of one operation so far, refused ones included. The operations are those of faults, such as `query`.
+    pub fn calls(&self, operation: &str) -> u64 {
+        self.org()
+            .calls_by_operation
+            .get(operation)
+            .copied()
+            .unwrap_or_default()
+    }
+
     /// The W3C `traceparent` headers of the API calls that had one, oldest first.
     pub fn trace_parents(&self) -> Vec<String> {
         self.org().trace_parents.iter().cloned().collect()

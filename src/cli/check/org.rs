@@ -9,7 +9,7 @@ use sidedoor_domain::ports::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict};
 use super::Parts;
 use super::report::{self, Report};
 use super::skew::Ahead;
-use crate::salesforce::Salesforce;
+use crate::salesforce::{NOTICE_FIELDS, Salesforce};
 
 /// Exchanges for the clock check, and the pause between two, so that they fall on different parts of a second.
 const EXCHANGES: u32 = 4;
@@ -114,20 +114,30 @@ async fn users(report: &mut Report, parts: &Parts, org: &Salesforce) {
 }
 
 async fn events(report: &mut Report, parts: &Parts, org: &Salesforce) {
-    let Some(event) = parts
-        .config
-        .salesforce
-        .as_ref()
-        .and_then(|s| s.directive_event.as_deref())
-    else {
+    let Some(settings) = &parts.config.salesforce else {
         return;
     };
-    let remedy = "Deploy infra/salesforce, grant the integration user Create on the event, and check \
-                  salesforce.directive_event_field";
-    match org.event_fault().await {
-        Ok(None) => report.ok(report::SALESFORCE_EVENTS, None, event),
-        Ok(Some(fault)) => report.fail(report::SALESFORCE_EVENTS, None, fault, remedy),
-        Err(e) => report.fail(report::SALESFORCE_EVENTS, None, said(&e), remedy_of(&e, remedy)),
+    let directive_fields = [settings.directive_event_field.as_str()];
+    let events = [
+        (
+            &settings.directive_event,
+            directive_fields.as_slice(),
+            "Deploy infra/salesforce, grant the integration user Create on the event, and check \
+             salesforce.directive_event_field",
+        ),
+        (
+            &settings.notice_event,
+            NOTICE_FIELDS.as_slice(),
+            "Deploy infra/salesforce, and grant the integration user Create on the event",
+        ),
+    ];
+    for (event, fields, remedy) in events {
+        let Some(event) = event.as_deref() else { continue };
+        match org.event_fault(event, fields).await {
+            Ok(None) => report.ok(report::SALESFORCE_EVENTS, None, event),
+            Ok(Some(fault)) => report.fail(report::SALESFORCE_EVENTS, None, fault, remedy),
+            Err(e) => report.fail(report::SALESFORCE_EVENTS, None, said(&e), remedy_of(&e, remedy)),
+        }
     }
 }
 

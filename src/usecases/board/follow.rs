@@ -72,6 +72,7 @@ impl BoardStream {
             if self.sent.is_some() || self.pictures.borrow().as_of.is_none() {
                 let changed = self.pictures.changed();
                 tokio::select! {
+                    biased;
                     () = stopping.cancelled() => return Ok(None),
                     _ = tokio::time::timeout(LONGEST_WAIT, changed) => {}
                 }

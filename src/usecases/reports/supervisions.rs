@@ -2,6 +2,8 @@
 //!
 //! Guarantee: a caller that is bound to one supervisor sees only that supervisor's supervisions.
 
+use std::collections::BTreeMap;
+
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Filter, RecordState, StoredSupervision};
@@ -54,7 +56,7 @@ impl ReportService {
     }
 
     /// Supervisions, newest first; for a caller bound to one supervisor, only that supervisor's. With the scope `presence` and a contact
-    /// in the filter, all unfinished ones of that contact.
+    /// in the filter, also the unfinished ones of others on that contact.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`] for a caller that may see none, or asks for another supervisor's.
@@ -64,15 +66,9 @@ impl ReportService {
         request: &RequestContext,
     ) -> Result<Vec<StoredSupervision>, UseCaseError> {
         if filter.contact.is_some() && request.caller.sees_presence() && !request.caller.sees_all() {
-            let all_active = State::ALL.into_iter().filter(|state| !state.is_final());
-            let asked = std::mem::take(&mut filter.states);
-            filter.states = all_active
-                .filter(|state| asked.is_empty() || asked.contains(state))
-                .collect();
-            if filter.states.is_empty() {
-                return Ok(Vec::new());
-            }
-        } else if !request.caller.sees_all() {
+            return self.present_on(filter, request).await;
+        }
+        if !request.caller.sees_all() {
             let own = request
                 .caller
                 .supervisor
@@ -88,4 +84,57 @@ impl ReportService {
         }
         Ok(self.ctx.store().list(&filter).await?)
     }
+
+    /// The supervisions of one contact that are unfinished, and the caller's own in any state.
+    async fn present_on(
+        &self,
+        filter: Filter,
+        request: &RequestContext,
+    ) -> Result<Vec<StoredSupervision>, UseCaseError> {
+        let is_asked_for = |state: &State| filter.states.is_empty() || filter.states.contains(state);
+        let unfinished = State::ALL.into_iter().filter(|state| !state.is_final());
+        let present = Filter {
+            states: unfinished.filter(is_asked_for).collect(),
+            ..filter.clone()
+        };
+        let mut found = BTreeMap::new();
+        // Without a state in the filter, the store would list all.
+        if !present.states.is_empty() {
+            found.extend(by_id(self.ctx.store().list(&present).await?));
+        }
+        let own = request.caller.supervisor.clone().filter(|own| {
+            request.caller.has(Scope::Supervise) && filter.supervisor.as_ref().is_none_or(|asked| asked == own)
+        });
+        if own.is_some() {
+            let own = Filter {
+                supervisor: own,
+                ..filter.clone()
+            };
+            found.extend(by_id(self.ctx.store().list(&own).await?));
+        }
+        let newest_first = found.into_values().rev();
+        Ok(newest_first.take(filter.limit as usize).collect())
+    }
+
+    /// Supervisions for the report, newest first.
+    ///
+    /// # Errors
+    /// [`UseCaseError::Forbidden`] without the scope `read` or `operate`, and the store's.
+    pub async fn report(
+        &self,
+        filter: Filter,
+        request: &RequestContext,
+    ) -> Result<Vec<StoredSupervision>, UseCaseError> {
+        if ![Scope::Read, Scope::Operate]
+            .iter()
+            .any(|scope| request.caller.has(*scope))
+        {
+            return Err(UseCaseError::Forbidden("this credential may not read reports"));
+        }
+        Ok(self.ctx.store().list(&filter).await?)
+    }
+}
+
+fn by_id(found: Vec<StoredSupervision>) -> impl Iterator<Item = (SupervisionId, StoredSupervision)> {
+    found.into_iter().map(|stored| (stored.supervision.id, stored))
 }

@@ -2,6 +2,7 @@
 //! directives and the browser's acknowledgements, and the write to Salesforce.
 
 use jiff::Timestamp;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::evidence::{Evidence, Sighting};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
@@ -14,6 +15,8 @@ use crate::usecases::reports::ReportService;
 
 /// The most audit entries of a timeline.
 const MAX_AUDIT_LINES: u32 = 500;
+/// The entry of the record's last version that was written.
+const RECORDED: &str = "row.recorded";
 
 /// One entry of a timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,11 +46,6 @@ impl ReportService {
         let stored = self.ctx.get(id, request).await?;
         let s = &stored.supervision;
         let mut all = Vec::new();
-        // Before the audit, because the sort keeps the order of entries of the same millisecond, and evidence precedes its conclusion.
-        if let Some(leg) = s.leg.as_ref().map(LegId::as_str) {
-            let evidence = self.ctx.store().evidence(&s.instance, leg).await?;
-            all.extend(evidence.iter().map(evidence_entry));
-        }
         // Directives come from the supervision below, because it also has their acknowledgements.
         let audit = self.ctx.store().audit_of(id, MAX_AUDIT_LINES).await?;
         for line in audit.into_iter().filter(|line| !line.action.is_about_a_directive()) {
@@ -62,11 +60,25 @@ impl ReportService {
                 vendor_timestamp: None,
             });
         }
+        if let Some(leg) = s.leg.as_ref().map(LegId::as_str) {
+            let evidence = self.ctx.store().evidence(&s.instance, leg).await?;
+            all.extend(evidence.iter().map(evidence_entry));
+        }
         all.extend(directive_entries(s));
         all.extend(stored.record_sync.as_ref().and_then(record_entry));
-        all.sort_by_key(|m| m.at);
+        sort(&mut all);
         Ok(all)
     }
+}
+
+/// Oldest first. In one millisecond, the evidence of an end precedes the end, and this precedes its record.
+fn sort(entries: &mut [TimelineEntry]) {
+    let place_in_millisecond = |entry: &TimelineEntry| match entry.what.as_str() {
+        RECORDED => 2,
+        what if what == AuditAction::SupervisionLeft.as_str() => 1,
+        _ => 0,
+    };
+    entries.sort_by_key(|entry| (entry.at, place_in_millisecond(entry)));
 }
 
 fn evidence_entry(e: &Evidence) -> TimelineEntry {
@@ -113,9 +125,44 @@ fn directive_entries(s: &Supervision) -> impl Iterator<Item = TimelineEntry> + '
 fn record_entry(r: &RecordSync) -> Option<TimelineEntry> {
     Some(TimelineEntry {
         at: r.written_at?,
-        what: "row.recorded".into(),
+        what: RECORDED.into(),
         by: "salesforce".into(),
         detail: Some(format!("version {} of {}", r.written_version, r.version)),
         vendor_timestamp: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_of_an_end_precedes_the_end_of_the_same_millisecond() {
+        let entry = |ms: i64, what: &str| TimelineEntry {
+            at: Timestamp::from_millisecond(ms).expect("a time"),
+            what: what.into(),
+            by: String::new(),
+            detail: None,
+            vendor_timestamp: None,
+        };
+        let mut entries = [
+            entry(5, "supervision.left"),
+            entry(5, "evidence.dropped"),
+            entry(5, RECORDED),
+            entry(4, "disconnect.requested"),
+            entry(4, "directive.given"),
+        ];
+        sort(&mut entries);
+        let order = entries.map(|e| e.what);
+        assert_eq!(
+            order,
+            [
+                "disconnect.requested",
+                "directive.given",
+                "evidence.dropped",
+                "supervision.left",
+                RECORDED
+            ]
+        );
+    }
 }

@@ -223,6 +223,7 @@ impl SalesforceSyncService {
                 self.note_unanswered(late_commits::unanswered(&batch, &outcome)).await;
                 let results = match outcome {
                     Ok(outcomes) => {
+                        self.notify_agents(&batch, &outcomes);
                         let some_taken = outcomes.iter().any(Result::is_ok);
                         rate.answered(batch.len(), some_taken, begun, self.reading());
                         self.results_of_answer(&batch, outcomes, rate)

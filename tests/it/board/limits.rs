@@ -171,14 +171,23 @@ async fn presence_shows_who_is_on_a_contact_and_no_more() {
         let alone = app.call("GET", &format!("/v1/supervisions/{id}")).key(key).send().await;
         assert_eq!((alone.status, alone.code()), (404, "supervision_not_found"));
     }
+    // One's own departure is shown beside the others who are still there.
+    let own = app.joined(&call, "supervisor-1").await["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    app.leave(&own, "supervisor-1").await;
+    let path = format!("/v1/supervisions?contactId={call}");
+    let list = app.call("GET", &path).key(OWN_BOARD).send().await.body;
+    let items = list["items"].as_array().expect("items").iter();
+    let shown: Vec<_> = items.map(|s| (&s["id"], &s["state"])).collect();
+    assert_eq!(shown, [(&json!(own), &json!("LEFT")), (&json!(id), &json!("LEAVING"))]);
     let refused = app.call("GET", "/v1/supervisions").key(PRESENCE).send().await;
     assert_eq!((refused.status, refused.code()), (403, "action_forbidden"));
-    let own = app
-        .call("GET", &format!("/v1/supervisions?contactId={call}"))
-        .key(SUPERVISOR_1)
-        .send()
-        .await;
-    assert_eq!(own.body["items"], json!([]), "without the scope only one's own");
+    let list = app.call("GET", &path).key(SUPERVISOR_1).send().await.body;
+    let items = list["items"].as_array().expect("items").iter();
+    let shown: Vec<_> = items.map(|s| &s["id"]).collect();
+    assert_eq!(shown, [&json!(own)], "without the scope only one's own");
     app.leave(&id, "supervisor-2").await;
     app.finish().await;
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sidedoor_fakes::Fault;
 use sidedoor_fakes::connect::NewContact;
 
-use crate::support::app::{BACK_END, OPERATOR, SUPERVISOR_1, TestApp};
+use crate::support::app::{BACK_END, OPERATOR, SPEAKER_1, TestApp};
 
 const ALL: &str = "/v1/supervisors/supervisor-1/disconnect";
 
@@ -77,10 +77,7 @@ async fn disconnect_all_partial_refusal_is_replayed_for_key() {
     let spoken = app.call("POST", "/v1/supervisions").json(&body).send().await.id();
     app.until(&spoken, "joined", |s| !s["joinedAt"].is_null()).await;
     let mode = format!("/v1/supervisions/{spoken}/mode");
-    let asked = app
-        .call("POST", &mode)
-        .key(SUPERVISOR_1)
-        .json(&json!({"mode": "BARGE"}));
+    let asked = app.call("POST", &mode).key(SPEAKER_1).json(&json!({"mode": "BARGE"}));
     let action = asked.send().await.body["nextAction"].clone();
     app.browser("supervisor-1").obey(&action).await;
     app.until(&spoken, "BARGE", |s| s["mode"] == "BARGE").await;

@@ -196,7 +196,8 @@ async fn assert_poison_is_isolated(code: &str, certain: bool) {
     let poison = &crowd[7].1;
     app.salesforce().clear_faults();
     for operation in ["collections", "upsert"] {
-        let mut fault = Fault::error(operation, 400, code).times(50);
+        // More often than any number of attempts, because the record must never be accepted.
+        let mut fault = Fault::error(operation, 400, code).times(10_000);
         fault.matching = Some(poison.clone());
         app.salesforce().fault(fault);
     }

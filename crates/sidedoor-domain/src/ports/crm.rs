@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use crate::codes::stable_codes;
 use crate::ids::ContactId;
 use crate::participant::ParticipantRecord;
+use crate::supervision::Mode;
 
 /// The most records in one write, because a collections upsert takes at most 200.
 pub const RECORDS_PER_WRITE: usize = 200;
@@ -189,6 +190,23 @@ pub struct ParticipantSeen {
     pub left_at: Option<jiff::Timestamp>,
 }
 
+/// What an agent's page shows about a supervision of the agent's contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentNotice {
+    /// The supervision's id.
+    pub supervision: String,
+    /// The id of the agent's user in the CRM.
+    pub agent: String,
+    /// The supervised contact.
+    pub contact: String,
+    /// Whether the supervisor has left.
+    pub is_over: bool,
+    /// The mode.
+    pub mode: Mode,
+    /// The supervisor's name, if the agent may know it.
+    pub supervisor: Option<String>,
+}
+
 /// The CRM. Every method makes **one** attempt, except that an expired token is renewed once on the way.
 #[async_trait]
 pub trait Crm: Send + Sync {
@@ -230,6 +248,12 @@ pub trait Crm: Send + Sync {
     /// # Errors
     /// The CRM's: any of the events may not have been published.
     async fn announce(&self, channel_keys: &[String]) -> Result<(), CrmError>;
+
+    /// Publishes at most [`EVENTS_A_CALL`] notices to agents, at least once and in no order.
+    ///
+    /// # Errors
+    /// The CRM's: any of the notices may not have been published.
+    async fn notify_agents(&self, notices: &[AgentNotice]) -> Result<(), CrmError>;
 
     /// The supervisors on at most [`CALLS_A_QUESTION`] VoiceCalls in the CRM's own records, by VoiceCall.
     ///

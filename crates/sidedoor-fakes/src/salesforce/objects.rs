@@ -149,16 +149,17 @@ impl Object {
     }
 
     /// A Platform Event with one text field of 64 characters.
-    pub(super) fn event(name: &str, field: &str) -> Self {
+    pub(super) fn event(name: &str, length: usize, fields: &[&str]) -> Self {
+        let text = |field: &&str| Field {
+            length,
+            ..Field::new(field, "string")
+        };
         Self {
             name: name.into(),
             createable: true,
             updateable: false,
             deletable: false,
-            fields: vec![Field {
-                length: 64,
-                ..Field::new(field, "string")
-            }],
+            fields: fields.iter().map(text).collect(),
         }
     }
 

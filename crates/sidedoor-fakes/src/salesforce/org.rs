@@ -82,6 +82,7 @@ pub(super) struct Org {
     /// The SOQL queries, oldest first.
     pub(super) queries: VecDeque<String>,
     pub(super) calls: u64,
+    pub(super) calls_by_operation: BTreeMap<String, u64>,
     /// The `traceparent` headers of calls, oldest first.
     pub(super) trace_parents: VecDeque<String>,
     pub(super) logins: u64,
@@ -101,6 +102,7 @@ impl Org {
             faults: FaultScript::default(),
             queries: VecDeque::new(),
             calls: 0,
+            calls_by_operation: BTreeMap::new(),
             trace_parents: VecDeque::new(),
             logins: 0,
             writes: WritesInFlight::default(),
@@ -139,7 +141,16 @@ impl Org {
             ("ParticipantRole", "string"),
         ];
         org.put_object(Object::read_only("ConversationParticipant", &participant));
-        org.put_object(Object::event("Supervisor_Directive__e", "Stream_Key__c"));
+        org.put_object(Object::event("Supervisor_Directive__e", 64, &["Stream_Key__c"]));
+        let notice = [
+            "Supervision_Id__c",
+            "Agent__c",
+            "Contact_Id__c",
+            "State__c",
+            "Mode__c",
+            "Supervisor_Name__c",
+        ];
+        org.put_object(Object::event("Supervision_Notice__e", 255, &notice));
         org
     }
 

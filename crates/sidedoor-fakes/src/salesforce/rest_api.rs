@@ -69,6 +69,7 @@ impl SalesforceFake {
         let (fault, used, limit, allowed) = {
             let mut org = self.org();
             org.calls += 1;
+            *org.calls_by_operation.entry(operation.to_owned()).or_default() += 1;
             org.keep_trace_parent(crate::trace_parent(&parts.headers));
             let fault = if known {
                 org.faults.take_matching(operation, &about)

@@ -63,6 +63,9 @@ pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
     let contact = body.optional("contactId", |raw| name(ContactId::parse(raw)));
+    if !body.gives("contactId") && !body.gives("agentUserId") {
+        body.problem("contactId", "is required, or agentUserId");
+    }
     if !body.gives("supervisor")
         && let Some(why) = caller.unbound
     {
@@ -86,9 +89,6 @@ pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     let mode = body.optional("mode", RequestedMode::parse);
     let instance = body.optional("instance", |raw| name(InstanceName::parse(raw)));
     let agent = body.optional("agentUserId", |raw| name(UserId::parse(raw)));
-    if !body.gives("contactId") && !body.gives("agentUserId") {
-        body.problem("contactId", "is required, or agentUserId");
-    }
     let reason = body.optional("reason", text(LONGEST_REASON));
     let jurisdiction = body.optional("jurisdiction", text(JURISDICTION));
     let leave_current = body.flag("leaveCurrent").unwrap_or(false);

@@ -1,6 +1,7 @@
 /**
  * Whether the user can see a component: its browser tab is in front, and the component is on the screen. In a console app the other
- * workspace tabs stay in the document, so the browser tab alone is not enough. Nothing that only serves to show something polls while hidden.
+ * workspace tabs stay in the document, so the browser tab alone is not enough. Nothing that only serves to show something polls while
+ * hidden.
  */
 
 /**
