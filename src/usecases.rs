@@ -21,7 +21,7 @@
 //! | | [`evidence::carrier_events`] | an event of a partner carrier arrives |
 //! | | [`evidence::evaluate`] | evidence is evaluated: joined, alive, ended |
 //! | | [`evidence::adopt_leg`] | an unknown MONITOR leg becomes a supervision |
-//! | [`polling`] | [`polling::dispatch`] | what is due is started |
+//! | [`polling`] | [`polling::dispatch`] | jobs that are due are started |
 //! | | [`polling::idle_round`] | idle supervisions are polled a hundred at a time |
 //! | [`board`] | [`board::agents`] | the agents, their live contacts, and who supervises each |
 //! | | [`board::follow`] | the same as a stream of changes |

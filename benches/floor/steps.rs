@@ -16,7 +16,7 @@ struct Step {
     id: String,
     name: &'static str,
     doc: String,
-    /// `None` for a step without a waiting caller: it rides with the next one that is waited for.
+    /// `None` for a step without a waiting caller: it rides with the next step that a caller waits for.
     done: Option<oneshot::Sender<()>>,
 }
 
@@ -45,7 +45,7 @@ impl Steps {
         Ok(on_disk.await?)
     }
 
-    /// Has the step written with the next one that is waited for.
+    /// Has the step written with the next step that a caller waits for.
     pub(super) fn write_later(&self, id: &str, name: &'static str, doc: String) -> Outcome<()> {
         self.send(id, name, doc, None)
     }

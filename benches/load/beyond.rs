@@ -206,7 +206,7 @@ async fn kill(program: Program) -> Outcome<(usize, usize)> {
     Ok((accepted.len(), without_record))
 }
 
-/// `None` if the start was not accepted. What is accepted is asked again until it is done, as clients do.
+/// `None` if the start was not accepted. An accepted start is repeated until it is done, as clients do.
 async fn pair_through_kill(driver: &Driver, fakes: &Fakes, user: String) -> Outcome<Option<Accepted>> {
     let contact = fakes.create_call(&user).await?;
     sleep(Duration::from_millis(fastrand::u64(0..60))).await;

@@ -1,4 +1,4 @@
-//! What is said about an error answer: one text for every caller, and a note for operators.
+//! The texts about an error answer: one for every caller, and a note for operators.
 //!
 //! A caller of the API may be a supervisor. They must not learn the AWS account, a role's name or what a proxy says, so only words that
 //! Connect itself wrote about the request are repeated to them, and only if they name nothing of AWS.

@@ -17,7 +17,7 @@ use super::errors::{request_not_built, vendor_error};
 /// The most contacts that one SearchContacts returns.
 const PAGE: i32 = 100;
 
-/// What is searched for, apart from the time.
+/// The criteria of a search, apart from the time.
 struct Wanted {
     criteria: SearchCriteria,
     time: SearchContactsTimeRangeType,

@@ -28,7 +28,7 @@ use super::world::{World, lock, main_instance, supervisor};
 use crate::store::memory::{CommitFate, MemoryDisk, MemoryStore, StoreFaults};
 use crate::usecases::{UseCaseDependencies, UseCases};
 
-/// Counts what is committed.
+/// Counts commits.
 #[derive(Default)]
 pub(super) struct CommitCounter(AtomicUsize);
 

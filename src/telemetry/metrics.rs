@@ -27,7 +27,7 @@
 //! | `sidedoor_deliveries_paused` | 1 while nothing is sent, because the org is down, at a limit or misconfigured |
 //! | `sidedoor_salesforce_api_share` | used share of the org's daily API calls |
 //! | `sidedoor_departure_to_row_seconds` | time from the first proof of a departure until its record was written |
-//! | `sidedoor_announcements_total{outcome}` | directive channels announced by Platform Events |
+//! | `sidedoor_announcements_total{outcome}` | directive channels and notices to agents, by Platform Events |
 //! | `sidedoor_participant_difference_seconds` | the org's own ConversationParticipant.LeftTime minus our instant |
 //! | `sidedoor_participants_compared_total{inside}` | departures compared with it, by whether it was within our interval |
 //! | `sidedoor_api_key_last_used_timestamp_seconds{caller,which}` | when a secret of an API key was last used; 0 if not since the start |

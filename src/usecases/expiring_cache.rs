@@ -42,7 +42,7 @@ where
         self.entries.insert(key, (value, now));
     }
 
-    /// The entry of this key; if there is none, or it has expired, the one that `init` makes. Of several callers at the same time
+    /// The entry of this key; if there is none, or it has expired, the value that `init` makes. Of several callers at the same time
     /// one makes it and all get it.
     pub(crate) fn get_or_insert_with(&self, key: &K, now: Timestamp, init: impl FnOnce() -> V) -> V {
         let expired = |(_, since): &(V, Timestamp)| self.is_expired(*since, now);

@@ -1,4 +1,4 @@
-//! Asks Amazon Connect when no event arrives, and does what is due.
+//! Asks Amazon Connect when no event arrives, and starts the jobs that are due.
 //!
 //! | file | |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | [`board_round`] | all agents, while the board is viewed |
 //! | [`completeness`] | legs that neither an event nor a poll has named |
 //! | [`clock_steps`] | what follows when our own clock was set to another time |
-//! | [`sweep`] | deletes what is past its retention |
+//! | [`sweep`] | deletes data that is past its retention |
 
 mod board_round;
 pub(crate) mod clock_steps;

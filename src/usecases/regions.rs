@@ -128,6 +128,33 @@ impl UseCaseContext {
         })
     }
 
+    /// The current contacts of users in all Regions of an instance. A Region that is not active has none.
+    pub(crate) async fn current_contacts_everywhere(
+        &self,
+        instance: &InstanceName,
+        users: &[UserId],
+        priority: Priority,
+    ) -> Result<UserDataSeen, VendorError> {
+        let first = Endpoint::from(instance);
+        let Some(other) = self.other_endpoint(&first) else {
+            return self.telephony().current_contacts(&first, users, priority).await;
+        };
+        let (first, other) = tokio::join!(
+            self.telephony().current_contacts(&first, users, priority),
+            self.telephony().current_contacts(&other, users, priority)
+        );
+        match (first, other) {
+            (Ok(mut seen), Ok(more)) => {
+                seen.contacts.extend(more.contacts);
+                seen.users.extend(more.users);
+                seen.is_complete &= more.is_complete;
+                Ok(seen)
+            }
+            (Ok(seen), Err(e)) | (Err(e), Ok(seen)) if e.code == VendorErrorCode::RegionInvalid => Ok(seen),
+            (Err(e), _) | (_, Err(e)) => Err(e),
+        }
+    }
+
     /// The legs that ended between two moments, in all Regions of an instance; the first to end comes first. If a list is cut, so are the
     /// others, and later legs are missing. A Region that is not active has none.
     pub(crate) async fn legs_ended_everywhere(

@@ -333,7 +333,7 @@ fn interlock_alone_makes_and_clears_legs() {
     assert!(seen, "the interlock is in {}", interlock.display());
 }
 
-/// The simulation repeats a run exactly only if the use cases take time, random numbers and order from what is injected. `moka` has
+/// The simulation repeats a run exactly only if the use cases take time, random numbers and order from injected ports. `moka` has
 /// a clock of its own, so only `expiring_cache.rs` uses it.
 #[test]
 fn usecases_take_time_order_and_chance_from_outside() {

@@ -18,7 +18,7 @@ pub enum Coupling {
     None,
     /// Under both readings.
     Either,
-    /// Under the one that applies.
+    /// Under the hypothesis that applies.
     Known,
     /// No more, because the clock's own samples contradict them.
     Broken,

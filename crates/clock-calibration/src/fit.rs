@@ -132,7 +132,7 @@ impl Fit {
         }
     }
 
-    /// Adds a sample. One that contradicts the others is only recorded as an outlier.
+    /// Adds a sample. A sample that contradicts the others is only recorded as an outlier.
     pub(crate) fn add(&mut self, packed: &PackedSample) -> Addition {
         if let Some(half) = packed.bounds.contradicts(&self.whole) {
             self.outliers.push(outlier(&self.whole, packed));

@@ -1,6 +1,6 @@
 //! The most likely offset inside the guaranteed interval, and its standard error.
 //!
-//! Two values are averaged, weighted by their certainty: the polygon's middle, which knows only what is impossible,
+//! Two values are averaged, weighted by their certainty: the polygon's middle, which excludes only impossible values,
 //! and the line through what the learned delays make likely. A middle far from the line was probably moved by an
 //! outlier, so it counts less.
 //!

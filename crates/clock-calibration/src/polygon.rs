@@ -210,7 +210,7 @@ impl Polygon {
         if turns != 2 {
             self.cut_uneven(half, label);
         } else {
-            // What is cut off is one row of vertices, and the two crossings replace it.
+            // The cut removes one row of vertices, and the two crossings replace it.
             let (out, back) = (self.crossing(leaves, half, label), self.crossing(returns, half, label));
             if leaves < returns {
                 self.vertices.splice(leaves + 1..=returns, [out, back]);

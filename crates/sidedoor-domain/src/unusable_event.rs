@@ -17,7 +17,7 @@ stable_codes! {
         WrongRegion = "wrong_region",
         /// The event's instance is not configured.
         UnknownInstance = "unknown_instance",
-        /// The event's instance is not one that the credential names.
+        /// The credential does not name the event's instance.
         InstanceForbidden = "instance_forbidden",
         /// The event cannot be read, or a required part is missing.
         Unreadable = "unreadable",

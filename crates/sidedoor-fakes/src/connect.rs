@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`settings`] | the settings: a switch for everything that AWS does not document |
-//! | [`contact`] | one contact or leg, and what is kept of it |
+//! | [`contact`] | one contact or leg, and its history |
 //! | [`state`] | contacts, legs and users, and the rules by which they change |
 //! | [`endings`] | how contacts and legs end |
 //! | [`transfers`] | transfers of a call to another agent |

@@ -372,7 +372,7 @@ async fn deliveries_are_listed_newest_first_by_filter(store: &dyn Store) {
     assert_eq!(list(|f| f.before = Some(id_at(1, 0)), 10).await, [0]);
 }
 
-/// One transaction writes a page of them. One that has a VoiceCall, or that is not stored, stays as it is.
+/// One transaction writes a page of them. A supervision with a VoiceCall, or that is not stored, is not changed.
 async fn voice_calls_found_are_written_together(store: &dyn Store) {
     let waiting = [1, 2].map(|n| left("contact", &format!("user-{n}"), &format!("leg-{n}"), at(4)));
     let mut given = left("contact", "user-3", "leg-3", at(4));

@@ -1,4 +1,4 @@
-//! The documents of what is claimed and known about a leg, and of the search for one. They are part of the document of a supervision.
+//! The documents of claims and answers about a leg, and of the search for a leg. They are part of the document of a supervision.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

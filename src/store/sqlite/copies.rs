@@ -23,12 +23,12 @@ pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The name of a copy that is not whole yet. One that is there already was interrupted, and is replaced.
+/// The name of a copy that is not whole yet. A file of this name is left from an interrupted copy, and is replaced.
 pub(super) fn unfinished(target: &Path) -> PathBuf {
     beside(target, ".unfinished")
 }
 
-/// Creates an empty file for its owner only, in the place of one that was left behind.
+/// Creates an empty file for its owner only, in place of a file that was left behind.
 pub(super) fn create_empty(path: &Path) -> std::io::Result<()> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),

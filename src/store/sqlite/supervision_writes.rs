@@ -36,7 +36,7 @@ const VOICE_SLOT: usize = 5;
 /// The values of [`COLUMNS`].
 type Columns = [Value; COLUMNS.len()];
 
-/// What is stored of a supervision before it is written.
+/// The stored state of a supervision before it is written.
 pub(super) struct Before {
     columns: Option<Box<Columns>>,
     rows: Rows,
@@ -49,7 +49,7 @@ struct Rows {
     unnamed: bool,
 }
 
-/// What is stored of a supervision: its revision, its columns, and its rows in other tables.
+/// The stored state of a supervision: its revision, its columns, and its rows in other tables.
 type Stored = (i64, Columns, Rows);
 
 /// Whether a supervision may be written.
@@ -81,7 +81,7 @@ pub(super) fn check(db: &Connection, write: &SupervisionWrite, max_voice_legs: u
     Ok(Verdict::Accepted(Before { columns, rows }))
 }
 
-/// What is stored of a supervision, for a change that no other supervision can prevent.
+/// The stored state of a supervision, for a change that no other supervision can prevent.
 pub(super) fn before(db: &Connection, id: SupervisionId) -> Answer<Option<Before>> {
     let found = stored(db, id)?;
     Ok(found.map(|(_, columns, rows)| Before {

@@ -74,7 +74,7 @@ struct Kind {
 }
 
 /// Not here: supervisions, which take their deliveries, directives and comparisons with them; the audit, which is never removed;
-/// and tables whose size is fixed (cursors, one row an instance, what is made once).
+/// and tables whose size is fixed (cursors, one row an instance, rows that are made once).
 const KINDS: [Kind; 6] = [
     Kind {
         find: "SELECT caller, key FROM idempotency_keys WHERE taken_at < ? ORDER BY taken_at LIMIT ?",
@@ -110,7 +110,7 @@ const KINDS: [Kind; 6] = [
         remove: "DELETE FROM seen_events WHERE id = ? AND seen_at < ?",
         before: |r| r.evidence_before,
     },
-    // One that is so long overdue is of an instance that is configured no longer.
+    // A leg that is so long overdue is of an instance that is no longer configured.
     Kind {
         find: "SELECT instance, leg_id FROM unexplained_legs WHERE due_at < ? ORDER BY due_at LIMIT ?",
         columns: &["instance", "leg_id"],

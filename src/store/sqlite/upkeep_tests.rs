@@ -320,7 +320,7 @@ async fn panic_of_the_writer_fails_one_write_only() {
     store.close().await;
 }
 
-/// Three hundred of them would fill every page. The one that can be read is found at once, and the others wait an hour.
+/// Three hundred of them would fill every page. The readable supervision is found at once, and the others wait an hour.
 #[tokio::test]
 async fn unreadable_supervisions_do_not_hide_others() {
     let desk = Desk::new().await;

@@ -1,6 +1,6 @@
 //! The one writer thread. It puts all waiting transactions of the port, up to a bound, into one database transaction and answers them
 //! after its one fsync. So the cost of an fsync is shared under load, and an idle store commits at once. A transaction whose
-//! caller does not wait is written with the next one that has a waiting caller, or a moment later.
+//! caller does not wait is written with the next transaction that has a waiting caller, or a moment later.
 //!
 //! If a group fails (disk full, constraint violated), it is rolled back and each of its transactions is tried alone, because otherwise
 //! a single invalid one would fail the others.
@@ -225,7 +225,7 @@ fn run(mut connection: Connection, mut state: WriterState, waiting: &mpsc::Recei
     }
 }
 
-/// Does what is no transaction of the port.
+/// Work of the writer that is no transaction of the port.
 fn do_beside(connection: &mut Connection, state: &mut WriterState, work: Work) {
     let (health, log) = (&state.health, &mut state.log);
     match work {

@@ -15,6 +15,8 @@ use tokio::sync::watch;
 const VIEWED_FOR: Duration = Duration::from_secs(30);
 /// How long the list of all users is used.
 const DIRECTORY_FOR: Duration = Duration::from_secs(600);
+/// How long the list is not asked for again after Connect refused it.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// An agent with their live contacts. The legs of supervisors are not among these.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +43,9 @@ pub(crate) struct Picture {
 struct Board {
     /// By [`Clock::elapsed`](sidedoor_domain::ports::Clock::elapsed), as every other time here.
     viewed_at: Option<Duration>,
-    directory: Option<(Duration, Arc<Directory>)>,
+    directory: Option<Arc<Directory>>,
+    /// When the list of all users is asked for again; `None` for now.
+    ask_directory_at: Option<Duration>,
     picture: watch::Sender<Arc<Picture>>,
 }
 
@@ -68,15 +72,25 @@ impl Boards {
         self.boards().get(instance).is_some_and(|board| board.is_viewed(now))
     }
 
-    /// The list of all users, unless it is too old.
-    pub(crate) fn directory(&self, instance: &InstanceName, now: Duration) -> Option<Arc<Directory>> {
+    /// The last list of all users, and whether to ask for a newer one.
+    pub(crate) fn directory(&self, instance: &InstanceName, now: Duration) -> (Option<Arc<Directory>>, bool) {
         let boards = self.boards();
-        let (at, directory) = boards.get(instance)?.directory.as_ref()?;
-        (now < *at + DIRECTORY_FOR).then(|| directory.clone())
+        let board = boards.get(instance);
+        let is_to_be_asked = board.and_then(|b| b.ask_directory_at).is_none_or(|at| at <= now);
+        (board.and_then(|b| b.directory.clone()), is_to_be_asked)
     }
 
-    pub(crate) fn set_directory(&self, instance: &InstanceName, now: Duration, directory: Arc<Directory>) {
-        self.boards().entry(instance.clone()).or_default().directory = Some((now, directory));
+    /// What Connect answered to the question for all users; `None` if it refused, so that the last list is used for longer.
+    pub(crate) fn set_directory(&self, instance: &InstanceName, now: Duration, answer: Option<Arc<Directory>>) {
+        let mut boards = self.boards();
+        let board = boards.entry(instance.clone()).or_default();
+        let wait = if answer.is_some() {
+            DIRECTORY_FOR
+        } else {
+            ASK_AGAIN_AFTER
+        };
+        board.ask_directory_at = Some(now + wait);
+        board.directory = answer.or_else(|| board.directory.take());
     }
 
     /// The answers of one round, each of one Region.
@@ -137,4 +151,26 @@ fn agents(directory: &Directory, seen: &[UserDataSeen]) -> BTreeMap<UserId, Arc<
     }
     let shared = |(user, agent)| (user, Arc::new(agent));
     agents.into_iter().map(shared).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_list_of_users_is_used_while_connect_refuses_a_newer_one() {
+        let (boards, main) = (Boards::default(), InstanceName::parse("main").expect("a name"));
+        let at = |s: u64| Duration::from_secs(s);
+        let state = |s: u64| {
+            let (known, is_to_be_asked) = boards.directory(&main, at(s));
+            (known.is_some(), is_to_be_asked)
+        };
+        assert_eq!(state(0), (false, true));
+        boards.set_directory(&main, at(0), None);
+        assert_eq!((state(29), state(30)), ((false, false), (false, true)));
+        boards.set_directory(&main, at(30), Some(Arc::default()));
+        assert_eq!((state(629), state(630)), ((true, false), (true, true)));
+        boards.set_directory(&main, at(630), None);
+        assert_eq!((state(631), state(660)), ((true, false), (true, true)));
+    }
 }

@@ -268,7 +268,7 @@ impl NameService {
             ..MissingNames::default()
         };
         let missing = [(instance.clone(), missing)];
-        // What is not answered in time completes the record later.
+        // A late answer completes the record later.
         let _ = tokio::time::timeout(BEFORE_RECORD, self.ask_connect(&missing)).await;
     }
 
@@ -312,7 +312,7 @@ impl NameService {
         });
     }
 
-    /// Writes what is known into a supervision. A version of its record that waits takes the names along. A record that is written already
+    /// Writes the known names into a supervision. A version of its record that waits takes the names along. A record that is written already
     /// gets them with its next version, or when all supervisions are looked at `again`, so that one call completes many records. A dead
     /// letter is not tried again for a name.
     async fn store_names(&self, id: SupervisionId, again: bool) -> Result<(), UseCaseError> {

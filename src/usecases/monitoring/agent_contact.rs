@@ -4,7 +4,7 @@ use sidedoor_domain::contact_event::InitiationMethod;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::Operation;
 use sidedoor_domain::ports::user_data::UserContact;
-use sidedoor_domain::ports::{Endpoint, Priority, VendorError, VendorErrorCode, Verdict};
+use sidedoor_domain::ports::{Priority, VendorError, VendorErrorCode, Verdict};
 
 use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
@@ -28,10 +28,9 @@ impl MonitoringService {
             let why = "agentUserId without contactId needs the scope board; send contactId";
             return Err(UseCaseError::Forbidden(why).into());
         }
-        let endpoint = Endpoint::from(instance);
         let asked = self
             .ctx
-            .current_contacts_anywhere(&endpoint, std::slice::from_ref(agent), Priority::Join);
+            .current_contacts_everywhere(instance, std::slice::from_ref(agent), Priority::Join);
         let seen = tokio::time::timeout(self.ctx.time_left(request), asked)
             .await
             .unwrap_or_else(|_| Err(too_late()))

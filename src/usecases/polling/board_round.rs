@@ -22,26 +22,23 @@ pub(super) struct BoardRound {
 }
 
 impl PollingService {
-    /// Prepares to ask for the agents of an instance; `None` if the board is not viewed, or Connect refuses to list the users.
+    /// Prepares to ask for the agents of an instance; `None` if the board is not viewed, or Connect has never listed the users.
     pub(super) async fn begin_board_round(&self, instance: &InstanceName) -> Option<BoardRound> {
         let boards = &self.ctx.signals.boards;
         if !boards.is_viewed(instance, self.ctx.elapsed()) {
             return None;
         }
-        let directory = match boards.directory(instance, self.ctx.elapsed()) {
-            Some(known) => known,
-            None => match self.ctx.telephony().directory(instance).await {
-                Ok(found) => {
-                    let found = Arc::new(found);
-                    boards.set_directory(instance, self.ctx.elapsed(), found.clone());
-                    found
-                }
-                Err(e) => {
-                    self.note_board_failure(instance, e);
-                    return None;
-                }
-            },
-        };
+        let (mut directory, is_to_be_asked) = boards.directory(instance, self.ctx.elapsed());
+        if is_to_be_asked {
+            let answer = self.ctx.telephony().directory(instance).await;
+            let answer = answer
+                .map_err(|e| self.note_board_failure(instance, e))
+                .ok()
+                .map(Arc::new);
+            boards.set_directory(instance, self.ctx.elapsed(), answer.clone());
+            directory = answer.or(directory);
+        }
+        let directory = directory?;
         let configured = &self.ctx.settings.board_routing_profiles;
         let profiles = if configured.is_empty() {
             directory.routing_profiles.iter().cloned().collect()

@@ -91,7 +91,7 @@ impl PollingService {
         Ok(())
     }
 
-    /// Adds what a search found to what is covered, and stores it with the legs to look into.
+    /// Adds the time that a search covered, and stores it with the legs to check.
     async fn count(
         &self,
         covered: Completeness,

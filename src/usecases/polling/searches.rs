@@ -120,7 +120,7 @@ impl PollingService {
                 Examined::NotAsked => (unclear, short_of_budget) = (true, true),
             }
         }
-        // The supervisor may have begun another leg on the same contact by hand.
+        // The supervisor may have started another leg on the same contact by hand.
         described.sort_by_key(|candidate| candidate.distance(&searching));
         for candidate in &described {
             self.give(candidate).await?;

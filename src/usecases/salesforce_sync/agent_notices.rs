@@ -1,9 +1,9 @@
 //! Notices for agents that a supervisor listens, by Platform Event, where the rules of the jurisdiction ask for it.
 //!
-//! A notice follows the record that was written, so a supervision that Salesforce does not have yet causes none. The agent of a contact
-//! is otherwise learnt only when the supervisor leaves, so for a notice the contact is described once the record of the join is written;
-//! the next version of the record then names the agent, and the notice follows it. Guarantee: none about a
-//! jurisdiction without the rule, and no name unless the rule allows it. A notice may be lost, repeated or late; the page that shows it
+//! A notice follows the record that was written, so a supervision that Salesforce does not have yet causes none. Sidedoor
+//! otherwise asks for the agent of a contact only when the supervisor leaves, so for a notice it describes the contact once the record of
+//! the join is written. The next version of the record names the agent, and the notice follows it. Guarantee: no notice in a jurisdiction
+//! without the rule, and no name unless the rule allows it. A notice may be lost, repeated or late; the page that shows it
 //! takes each as the newest state of its supervision.
 
 use jiff::SignedDuration;

@@ -35,7 +35,7 @@ fn contact(agent: &str, channel: &str, queue: &str) -> NewContact {
 async fn start_on_an_agent_joins_their_only_contact() {
     let app = app().await;
     let call = app.connect().create_contact(contact("agent-1", "VOICE", "sales"));
-    // Another supervisor's leg on that call is no contact to listen to, and neither is one that has ended.
+    // Another supervisor's leg on that call is no contact to listen to. A contact that has ended is none, too.
     let other = app.joined(&call, "supervisor-2").await["id"]
         .as_str()
         .expect("an id")

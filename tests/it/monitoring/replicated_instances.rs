@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sidedoor_fakes::Fault;
 use sidedoor_fakes::connect::{NewContact, OtherRegion, REGION, REPLICA_REGION};
 
@@ -50,6 +50,28 @@ async fn replicated_instance_is_joined_in_the_region_of_the_contact() {
         described.iter().all(|(region, _)| region == REPLICA_REGION),
         "{described:?}"
     );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn agent_of_the_replica_is_on_the_board_and_can_be_listened_to() {
+    let app = replicated().start().await;
+    let call = app.connect().create_call();
+    let board = app.call("GET", "/v1/agents?withContacts=true").send().await.body;
+    let agents = board["items"].as_array().expect("items");
+    assert_eq!(agents.len(), 1, "{board:#}");
+    assert_eq!(agents[0]["contacts"].as_array().map(Vec::len), Some(1), "{board:#}");
+    assert_eq!(agents[0]["contacts"][0]["contactId"], call.as_str());
+    let body = json!({"agentUserId": "agent-1", "supervisor": {"connectUserId": "supervisor-1"}});
+    let started = app.call("POST", "/v1/supervisions").json(&body).send().await;
+    assert_eq!(
+        (started.status, &started.body["contactId"]),
+        (201, &json!(call)),
+        "{}",
+        started.text
+    );
+    app.until(&started.id(), "joined", |s| !s["joinedAt"].is_null()).await;
+    app.leave(&started.id(), "supervisor-1").await;
     app.finish().await;
 }
 

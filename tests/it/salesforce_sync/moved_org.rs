@@ -84,10 +84,12 @@ async fn org_error_keeps_salesforces_sentence_and_names_the_setting() {
         app.salesforce()
             .fault(Fault::error("token", 400, error).saying(sentence).times(1000));
         app.restart().await;
-        let told = first_error(&app).await;
+        let answered = first_error(&app).await;
         assert!(
-            told.starts_with("salesforce_login_rejected: ") && told.contains(sentence) && told.contains(remedy),
-            "{told}"
+            answered.starts_with("salesforce_login_rejected: ")
+                && answered.contains(sentence)
+                && answered.contains(remedy),
+            "{answered}"
         );
     }
 }
@@ -98,10 +100,11 @@ async fn org_without_the_api_version_is_reported_as_that() {
     app.crash();
     app.salesforce().change(|s| s.newest_api_version = 66);
     app.restart().await;
-    let told = first_error(&app).await;
+    let answered = first_error(&app).await;
     assert!(
-        told.starts_with("salesforce_api_version_invalid: ") && told.contains("set salesforce.api_version to v66.0"),
-        "{told}"
+        answered.starts_with("salesforce_api_version_invalid: ")
+            && answered.contains("set salesforce.api_version to v66.0"),
+        "{answered}"
     );
 }
 
@@ -111,12 +114,12 @@ async fn token_without_api_scope_is_reported_as_that() {
     app.crash();
     app.salesforce().change(|s| s.token_scopes = "id web".into());
     app.restart().await;
-    let told = first_error(&app).await;
+    let answered = first_error(&app).await;
     assert!(
-        told.starts_with("salesforce_token_rejected: ")
-            && told.contains("This session is not valid for use with the REST API")
-            && told.contains("(api)"),
-        "{told}"
+        answered.starts_with("salesforce_token_rejected: ")
+            && answered.contains("This session is not valid for use with the REST API")
+            && answered.contains("(api)"),
+        "{answered}"
     );
 }
 
@@ -131,10 +134,10 @@ async fn web_page_is_reported_with_its_title() {
             ..Fault::html_page(operation)
         });
         app.restart().await;
-        let told = first_error(&app).await;
+        let answered = first_error(&app).await;
         assert!(
-            told.contains("a web page titled \"Maintenance\"") && told.contains("check the proxy"),
-            "{operation}: {told}"
+            answered.contains("a web page titled \"Maintenance\"") && answered.contains("check the proxy"),
+            "{operation}: {answered}"
         );
     }
 }

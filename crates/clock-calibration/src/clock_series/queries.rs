@@ -19,7 +19,7 @@ const LAYERED: usize = 64;
 const SAMPLES_A_LAYER: f64 = 1000.0;
 /// An outlier that misses by little stands for this many wrong samples that agree, on each side.
 const HIDDEN_BY_NEAR: f64 = 2.0;
-/// The same for one that misses by much.
+/// The same for a sample that misses by much.
 const HIDDEN_BY_FAR: f64 = 0.05;
 /// A layer of the support holds about this many samples of each side.
 const LAYER: f64 = 3.0;

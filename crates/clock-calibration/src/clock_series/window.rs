@@ -54,7 +54,7 @@ impl ClockSeries {
         depended
     }
 
-    /// Drops a sample from what is known. Returns whether the fit depended on it.
+    /// Drops a sample. Returns whether the fit depended on it.
     fn forget_sample(&mut self, label: Label) -> bool {
         self.own.forget(label);
         self.still_cautious.forget(label);

@@ -83,7 +83,7 @@ pub trait Store:
     /// Writes one transaction and waits until it is on disk.
     ///
     /// # Errors
-    /// [`StoreError`]. A transaction that is refused because of what is stored is no error; see [`CommitOutcome`].
+    /// [`StoreError`]. A transaction that is refused because of the stored state is no error; see [`CommitOutcome`].
     async fn transact(&self, change: Transaction) -> Result<CommitOutcome, StoreError>;
 
     /// Queues one transaction and returns at once. Only for writes that a crash may lose without harm.

@@ -59,14 +59,14 @@ impl Supervision {
         self.search().is_some() && self.leave.is_some() && can_be_ended && recent
     }
 
-    /// Whether a described leg is the one that this join searches for. `alone` says that this supervisor has no other search: a leg
+    /// Whether a described leg is the leg that this join searches for. `alone` says that this supervisor has no other search: a leg
     /// that names no contact is then the only one it can be. A leg that began before our call is not its result.
     pub fn finds(&self, seen: &ContactSeen, alone: bool) -> bool {
         let unnamed = seen.related.is_empty() && alone;
         self.search().is_some() && self.may_have_made(seen, unnamed)
     }
 
-    /// Whether a leg that no supervision has may be the one that this join made, although it searched for its leg and was given
+    /// Whether a leg that no supervision has may be the leg that this join made, although it searched for its leg and was given
     /// another. Its disconnect then holds for both, because it is unknown which one our call made. Returns who requested it.
     pub fn disconnects_too(&self, seen: &ContactSeen) -> Option<Requester> {
         self.join.as_ref()?.search.as_ref()?;

@@ -35,7 +35,7 @@ impl Default for NewContact {
     }
 }
 
-/// What to change of a user. What is `None` stays.
+/// What to change of a user. A member that is `None` changes nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UserChange {

@@ -1,5 +1,5 @@
 //! A replicated instance (Amazon Connect Global Resiliency): it has one id in two Regions, and each contact is in one of them. Both Regions
-//! are served on the same port; the Region of a call is the one that its signature names. How MonitorContact and DescribeContact answer in
+//! are served on the same port; the Region of a call is the Region that its signature names. How MonitorContact and DescribeContact answer in
 //! the other Region is not documented, so it is a setting. A new contact begins in the Region of the setting `activeRegion`.
 
 use axum::http::HeaderMap;

@@ -108,7 +108,7 @@ impl ReportRow {
         }
     }
 
-    /// The row as cells of a CSV; what is unknown is empty.
+    /// The row as cells of a CSV; an unknown value is empty.
     pub(super) fn cells(&self) -> Vec<String> {
         let members = serde_json::to_value(self).unwrap_or_default();
         COLUMNS.iter().map(|name| cell(&members[name])).collect()
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn columns_are_the_members_of_a_row() {
-        let nobody = Supervisor {
+        let unknown = Supervisor {
             connect_user_id: None,
             username: None,
             salesforce_user_id: None,
@@ -146,7 +146,7 @@ mod tests {
             SupervisionId::new(Timestamp::UNIX_EPOCH, 1, 0),
             InstanceName::parse("main").expect("a name"),
             ContactId::parse("contact-1").expect("an id"),
-            nobody,
+            unknown,
             Mode::Silent,
             Timestamp::UNIX_EPOCH,
             SignedDuration::from_secs(30),

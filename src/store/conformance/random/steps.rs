@@ -50,7 +50,7 @@ pub(super) enum Part {
     Audit(usize, usize, Option<usize>, i64),
 }
 
-/// A change of one supervision. It need not be one that the state machine makes, because the store must not rely on that.
+/// A change of one supervision. It need not be a change that the state machine makes, because the store must not rely on that.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
     State(State),

@@ -51,7 +51,7 @@ pub trait DirectiveStore: Send + Sync {
     /// The change right before the first open directive; the newest change if none is open.
     async fn before_open_directives(&self) -> Result<i64, StoreError>;
 
-    /// Sends the supervisor of every directive that changes, after the change is on disk, and sometimes of one that did not change. A
+    /// Sends the supervisor of every directive that changes, after the change is on disk, and sometimes of a directive that did not change. A
     /// receiver that lags misses some, and must read [`DirectiveStore::directives_of`].
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews>;
 

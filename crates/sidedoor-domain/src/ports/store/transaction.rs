@@ -65,13 +65,13 @@ pub struct Transaction {
     pub deliver_at: Option<Timestamp>,
     /// Makes a pending delivery that has not failed yet due by this moment.
     pub expedite: Option<(SupervisionId, Timestamp)>,
-    /// VoiceCalls that were found, of any number of supervisions. One that has a VoiceCall, or that is not stored, stays as it is.
+    /// VoiceCalls that were found, of any number of supervisions. A supervision with a VoiceCall, or that is not stored, is not changed.
     pub voice_calls: Vec<FoundVoiceCall>,
     /// Delivery attempts that ended.
     pub delivery_results: Vec<DeliveryResult>,
     /// The last change that a follower has handled, by the follower's name. It never goes back.
     pub cursor: Option<(&'static str, i64)>,
-    /// A measured age of an answer of GetCurrentUserData. A greater one that is not too old is kept instead.
+    /// A measured age of an answer of GetCurrentUserData. A greater stored age that is not too old is kept instead.
     pub poll_staleness: Option<PollStaleness>,
     /// What the checks of an instance for missed legs have covered now.
     pub completeness: Option<Completeness>,
@@ -93,7 +93,7 @@ pub struct Transaction {
     pub key: Option<KeyWrite>,
     /// New samples of vendors' clocks.
     pub samples: Vec<(ClockId, Sample)>,
-    /// New epochs of vendors' clocks. One that is stored already stays as it is.
+    /// New epochs of vendors' clocks. An epoch that is stored already is not changed.
     pub epochs: Vec<ClockEpoch>,
     /// New lines of the audit.
     pub audit: Vec<AuditEntry>,
