@@ -116,7 +116,14 @@ async fn disconnect_without_effect_is_overdue_until_leg_ends() {
     let again = leave(&app, "supervisor-1", OPERATOR).await;
     assert_eq!((again.status, outcome(&again)), (202, "OVERDUE"));
     app.browser("supervisor-1").obey(&again.body["nextAction"]).await;
-    app.until(&id, "left", |s| s["leaveOutcome"] == "LEFT").await;
+    let left = app.until(&id, "left", |s| s["leaveOutcome"] == "LEFT").await;
+    app.until_written(&id).await;
+    let record = app.record(left["legContactId"].as_str().expect("a leg"));
+    assert_eq!(
+        (&left["overdue"], &record["Left_Overdue__c"]),
+        (&json!(false), &json!(true)),
+        "the state forgets it, the record does not"
+    );
     app.finish().await;
 }
 
