@@ -17,6 +17,12 @@ const PARTS = {
     operations: ['Sidedoor_Voice_Reports'],
     integration: ['Sidedoor_Voice_Calls'],
   },
+  messaging: {
+    supervisor: ['Sidedoor_Messaging_Reports'],
+    operator: ['Sidedoor_Messaging_Reports'],
+    operations: ['Sidedoor_Messaging_Reports'],
+    integration: ['Sidedoor_Messaging_Sessions'],
+  },
   app: { supervisor: ['Sidedoor_App'], operator: ['Sidedoor_App'] },
   notice: { agent: ['Sidedoor_Agent'] },
 };

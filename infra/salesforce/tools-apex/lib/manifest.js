@@ -7,10 +7,10 @@ import { MANIFESTS, OPTIONAL, PROJECT, all, optionalParts, parseXml, text } from
 process.env.SF_DISABLE_LOG_FILE = 'true';
 const require = createRequire(import.meta.url);
 
-/** The manifests that every set-up deploys, in this order; the last only in orgs with VoiceCall. */
-export const ORDER = ['core', 'callout', 'reports', 'flows', 'voice'];
+/** The manifests of a set-up, in this order; the last two only in orgs that have the object: VoiceCall, MessagingSession. */
+export const ORDER = ['core', 'callout', 'reports', 'flows', 'voice', 'messaging'];
 /** The manifests that are deployed from the folder optional. */
-export const FROM_OPTIONAL = ['voice', 'trusted-ccp', 'trusted-stream', 'app', 'voice-page'];
+export const FROM_OPTIONAL = ['voice', 'messaging', 'trusted-ccp', 'trusted-stream', 'app', 'voice-page'];
 
 /** The names of all manifests. */
 export function manifestNames() {
