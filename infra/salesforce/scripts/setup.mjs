@@ -30,6 +30,7 @@ const USAGE = `usage: node scripts/setup.mjs STEP --org ALIAS [options] [--apply
   users      permission sets and Federation IDs
                --users FILE   CSV with the columns username, role, connect_username
                --voice, --messaging, --app    also the sets of these parts
+               --flow            also the set with which supervisors may run the flow Listen with Sidedoor
                --notice          also the set with which agents are notified of supervision
                --user-field NAME              this field of User instead of FederationIdentifier
   streams    the library amazon-connect-streams as a static resource
@@ -49,7 +50,7 @@ class Failure extends Error {}
 const EVERYWHERE = ['core', 'callout', 'reports', 'flows'];
 const SOMEWHERE = ['voice', 'messaging'];
 const OPTIONS = { '--org': true, '--users': true, '--user-field': true, '--file': true, '--only': true };
-const FLAGS = ['--apply', '--voice', '--messaging', '--app', '--notice'];
+const FLAGS = ['--apply', '--voice', '--messaging', '--app', '--flow', '--notice'];
 
 function readArguments(words) {
   const [step, ...rest] = words;

@@ -24,6 +24,7 @@ const PARTS = {
     integration: ['Sidedoor_Messaging_Sessions'],
   },
   app: { supervisor: ['Sidedoor_App'], operator: ['Sidedoor_App'] },
+  flow: { supervisor: ['Sidedoor_Listen_Flow'], operator: ['Sidedoor_Listen_Flow'] },
   notice: { agent: ['Sidedoor_Agent'] },
 };
 const COLUMNS = ['username', 'role', 'connect_username'];

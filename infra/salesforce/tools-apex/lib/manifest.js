@@ -82,13 +82,18 @@ const NAMED = {
   ApexClass: (code, words, short) => words.has(short),
   CustomLabel: (code, words, short) => words.has(short),
   CustomObject: (code, words, short) => words.has(short),
-  CustomField: (code, words, short) => words.has(short),
+  // A field of a standard object counts only with its object: a text or a dynamic query may name it in an org that does not have it.
+  CustomField: (code, words, short, fullName) => {
+    const object = fullName.split('.')[0];
+    return words.has(short) && (/__\w+$/.test(object) || new RegExp(`>${object}[.$<]`).test(code));
+  },
   CustomPermission: (code, words, short) => words.has(short),
   CustomTab: (code, words, short) => tagged(code, short, 'tab', 'tabs'),
   Dashboard: () => false,
   ExternalCredential: (code, words, short) =>
     tagged(code, short, 'externalCredential') || code.includes(`<externalCredentialPrincipal>${short}-`),
   FlexiPage: (code, words, short) => words.has(short),
+  Flow: (code, words, short) => tagged(code, short, 'flow', 'flowName', 'customActionFlow', 'flowDefinition'),
   LightningComponentBundle: (code, words, short) => code.includes(`'c/${short}'`) || tagged(code, short, 'componentName'),
   NamedCredential: (code, words, short) =>
     tagged(code, short, 'namedCredential', 'namedCredentialReference') || code.includes(`callout:${short}`),

@@ -98,8 +98,14 @@ test('each manifest depends only on earlier ones, as its comment says', () => {
 test('a dependency on a later manifest is found', () => {
   const layout = components.find((c) => c.id === 'Layout:VoiceCallParticipant__c-Voice Call Participant with Voice Call');
   assert.ok(namedBy(layout, components).includes('CustomField:VoiceCallParticipant__c.Voice_Call__c'));
+  const chats = components.find((c) => c.id === 'Report:Sidedoor/Chat_Coverage_by_Week');
+  assert.ok(namedBy(chats, components).includes('CustomField:MessagingSession.Connect_Contact_Id__c'));
   const set = components.find((c) => c.id === 'PermissionSet:Sidedoor_Callout');
   assert.deepEqual(namedBy(set, components), ['ExternalCredential:Sidedoor']);
+  const run = components.find((c) => c.id === 'PermissionSet:Sidedoor_Listen_Flow');
+  assert.deepEqual(namedBy(run, components), ['Flow:Sidedoor_Start_Listening']);
+  const flow = components.find((c) => c.id === 'Flow:Sidedoor_Start_Listening');
+  assert.ok(namedBy(flow, components).includes('ApexClass:SidedoorListenAction'));
   const flows = components.find((c) => c.id === 'ExternalServiceRegistration:Sidedoor');
   assert.ok(namedBy(flows, components).includes('NamedCredential:Sidedoor'));
   const bundle = components.find((c) => c.id === 'LightningComponentBundle:supervisorPresence');

@@ -36,6 +36,7 @@ test('no permission set is bound to a licence', () => {
     'Sidedoor_Agent',
     'Sidedoor_Callout',
     'Sidedoor_Integration',
+    'Sidedoor_Listen_Flow',
     'Sidedoor_Operations',
     'Sidedoor_Operator',
     'Sidedoor_Operator_Callout',
@@ -154,6 +155,13 @@ test('supervisors and operators each get their own custom permission, and others
 test('an operator gets the custom permission, and nothing more', () => {
   const set = SETS.get('Sidedoor_Operator');
   assert.deepEqual([...new Set(set.children.map((c) => c.tag))].sort(), ['customPermissions', 'description', 'hasActivationRequired', 'label']);
+});
+
+test('the set for the flow only lets it run', () => {
+  const set = SETS.get('Sidedoor_Listen_Flow');
+  const tags = [...new Set(set.children.map((c) => c.tag))].sort();
+  assert.deepEqual(tags, ['description', 'flowAccesses', 'hasActivationRequired', 'label']);
+  assert.deepEqual(named(set, 'flowAccesses', 'flow'), ['Sidedoor_Start_Listening']);
 });
 
 test('an agent can receive notices, and nothing more', () => {

@@ -256,6 +256,15 @@ test('an operator also gets the sets of a supervisor, and an agent a set only fo
   assert.deepEqual(sets('joe@acme.example'), ['Sidedoor_Agent']);
 });
 
+test('supervisors who have no right to run flows get the set for ours', () => {
+  assert.equal(run(['users', '--users', LIST, '--org', 'acme', '--apply', '--flow']).status, 0);
+  const sets = Object.fromEntries(org.users.map((one) => [one.Username, one.sets]));
+  assert.deepEqual(
+    Object.keys(sets).filter((name) => sets[name].includes('Sidedoor_Listen_Flow')),
+    ['Jane@acme.example'],
+  );
+});
+
 test('a Federation ID that has another value is never overwritten', () => {
   org.users[0].FederationIdentifier = 'jane@sso.example';
   const done = run(['users', '--users', LIST, '--org', 'acme', '--apply']);
