@@ -189,6 +189,11 @@ impl UseCases {
         self.ctx.now()
     }
 
+    /// The share of contacts to be supervised, in percent, if a goal is configured.
+    pub fn coverage_goal_percent(&self) -> Option<u8> {
+        self.ctx.settings.coverage_goal_percent
+    }
+
     /// Runs a whole request to completion even if the client disconnects, so that its answer is stored under its idempotency key.
     ///
     /// # Errors

@@ -47,10 +47,14 @@ pub(super) fn read(
         announce: salesforce.is_some_and(|s| s.config.directive_event.is_some()),
         notify_agents: notice_event.is_some(),
         compare: salesforce.is_some_and(|s| s.compare),
+        count_contacts: r.flag("coverage.count_contacts", true),
+        // 0 is no goal that anybody could miss.
+        coverage_goal_percent: Some(r.number("coverage.goal_percent", 0, 0, 100)).filter(|goal| *goal > 0),
         retention: RetentionPeriods {
             keys: SignedDuration::from_hours(r.number("retention.idempotency_h", 24, 1, 720)),
             evidence: days(r.number("retention.evidence_days", 30, 1, 3650)),
             supervisions: days(r.number("retention.supervisions_days", 400, 1, 36_500)),
+            coverage: days(r.number("retention.coverage_days", 800, 3, 36_500)),
         },
         username_cache_ttl: r.seconds("supervision.usernames_s", 300, 1, 86_400),
         salesforce_users: salesforce.and_then(|s| match s.config.user_lookup {

@@ -179,10 +179,13 @@ pub(super) fn settings() -> UseCaseSettings {
         notify_agents: false,
         announce: false,
         compare: false,
+        count_contacts: true,
+        coverage_goal_percent: None,
         retention: RetentionPeriods {
             keys: SignedDuration::from_hours(24),
             evidence: SignedDuration::from_hours(24),
             supervisions: SignedDuration::from_hours(24),
+            coverage: SignedDuration::from_hours(24 * 400),
         },
         username_cache_ttl: Duration::from_secs(60),
         salesforce_users: None,

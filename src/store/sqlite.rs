@@ -18,6 +18,7 @@ mod comparisons;
 mod completeness;
 mod connection;
 mod copies;
+mod coverage;
 mod deliveries;
 mod directives;
 mod evidence;

@@ -103,6 +103,10 @@ pub struct UseCaseSettings {
     pub notify_agents: bool,
     /// Whether departures are compared with the org's own record of them (ConversationParticipant).
     pub compare: bool,
+    /// Whether ended contacts are counted for the report of coverage.
+    pub count_contacts: bool,
+    /// The share of contacts to be supervised, in percent; `None` for no goal.
+    pub coverage_goal_percent: Option<u8>,
     /// How long data is kept.
     pub retention: RetentionPeriods,
     /// How long a user name is mapped to the same user without asking the vendor again.
@@ -194,6 +198,8 @@ pub struct DeliverySettings {
 /// How long data is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct RetentionPeriods {
+    /// Counters of coverage.
+    pub coverage: SignedDuration,
     /// Idempotency keys and their answers.
     pub keys: SignedDuration,
     /// Evidence, and the ids of processed events.

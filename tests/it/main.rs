@@ -42,6 +42,7 @@ mod http {
     mod bad_input;
     mod compatibility;
     mod contract;
+    mod coverage;
     mod deadlines;
     mod external_service;
     mod idempotency;

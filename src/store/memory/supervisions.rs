@@ -194,7 +194,7 @@ impl Supervisions {
         u32::try_from(with_leg.count()).unwrap_or(u32::MAX)
     }
 
-    fn all(&self) -> impl DoubleEndedIterator<Item = &Supervision> {
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Supervision> {
         self.rows.values().map(|row| &row.supervision)
     }
 

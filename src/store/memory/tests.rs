@@ -83,6 +83,7 @@ async fn memory_crashed_store_answers_and_writes_nothing() {
         keys_before: Timestamp::MAX,
         evidence_before: Timestamp::MAX,
         supervisions_before: Timestamp::MAX,
+        coverage_before: Timestamp::MAX,
         unsent_too: true,
     };
     assert!(poll!(std::pin::pin!(store.cursor("follower"))).is_pending());

@@ -9,8 +9,8 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use super::rows::Answer;
 use super::supervision_writes::{Before, Verdict};
 use super::{
-    audit, clocks, comparisons, completeness, deliveries, directives, evidence, idempotency, jobs, supervision_writes,
-    voice_calls,
+    audit, clocks, comparisons, completeness, coverage, deliveries, directives, evidence, idempotency, jobs,
+    supervision_writes, voice_calls,
 };
 
 /// What a writer knows besides the transactions.
@@ -66,6 +66,12 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
     }
     if let Some(covered) = &change.completeness {
         completeness::write(db, covered)?;
+    }
+    if let Some(handled) = &change.handled_contact {
+        coverage::write_handled(db, handled)?;
+    }
+    for counted in &change.counted_contacts {
+        coverage::count(db, counted)?;
     }
     for comparison in &change.comparisons {
         comparisons::write(db, comparison)?;

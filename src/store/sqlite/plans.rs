@@ -206,6 +206,7 @@ async fn no_statement_reads_or_sorts_the_whole_history() {
             keys_before: now() - before,
             evidence_before: now() - before,
             supervisions_before: now() - before,
+            coverage_before: now() - before,
             unsent_too,
         };
         let began = tokio::time::Instant::now();

@@ -76,6 +76,7 @@ fn everything_before(before: Timestamp) -> Retention {
         keys_before: before,
         evidence_before: before,
         supervisions_before: before,
+        coverage_before: before,
         unsent_too: false,
     }
 }

@@ -56,6 +56,8 @@ pub struct Retention {
     pub evidence_before: Timestamp,
     /// Finished supervisions whose record was written, or that have none.
     pub supervisions_before: Timestamp,
+    /// Counters of coverage, by whole days.
+    pub coverage_before: Timestamp,
     /// Removes finished supervisions whose record was not written, too. Set where Salesforce is not configured.
     pub unsent_too: bool,
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    ClockEpoch, ClockId, Comparison, Completeness, DeliveryResult, FoundVoiceCall, KeyRecord, KeyWrite, LegEvidence,
-    PollStaleness, Sample, StoredSupervision, UnknownLeg,
+    ClockEpoch, ClockId, Comparison, Completeness, CountedContact, DeliveryResult, FoundVoiceCall, HandledContact,
+    KeyRecord, KeyWrite, LegEvidence, PollStaleness, Sample, StoredSupervision, UnknownLeg,
 };
 use crate::audit::AuditEntry;
 use crate::ids::{InstanceName, SupervisionId};
@@ -75,6 +75,10 @@ pub struct Transaction {
     pub poll_staleness: Option<PollStaleness>,
     /// What the checks of an instance for missed legs have covered now.
     pub completeness: Option<Completeness>,
+    /// A contact that an agent had. One that is stored already is not changed.
+    pub handled_contact: Option<HandledContact>,
+    /// Contacts that become a part of their days' counters. One that is no longer stored by its id was counted before.
+    pub counted_contacts: Vec<CountedContact>,
     /// Departures that were compared with the org's own records.
     pub comparisons: Vec<Comparison>,
     /// Deliveries to send again at that moment, with no attempts counted.
