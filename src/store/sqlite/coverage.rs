@@ -19,8 +19,8 @@ macro_rules! handled {
     ($rest:literal) => {
         concat!(
             "SELECT instance, contact_id, ended_at, channel, queue, agent, EXISTS (SELECT 1 FROM supervisions s
-               WHERE s.instance = h.instance AND s.contact_id = h.contact_id AND +s.leg_id IS NOT NULL) AS supervised
-             FROM handled_contacts h WHERE ended_at ",
+               WHERE s.contact_id = h.contact_id AND +s.instance = h.instance AND +s.leg_id IS NOT NULL) AS supervised
+             FROM handled_contacts h WHERE h.ended_at ",
             $rest
         )
     };
@@ -100,7 +100,7 @@ fn counted(row: &Row<'_>) -> Answer<CountedContact> {
 }
 
 fn handled_before(db: &Connection, before: Timestamp, limit: u32) -> Answer<Vec<CountedContact>> {
-    let sql = handled!("< ? ORDER BY ended_at, instance, contact_id LIMIT ?");
+    let sql = handled!("< ? ORDER BY h.ended_at, h.instance, h.contact_id LIMIT ?");
     all(db, sql, params![millis(before), limit], counted)
 }
 
@@ -124,7 +124,7 @@ fn coverage(db: &Connection, question: &CoverageQuestion, most: usize) -> Answer
     )?;
     all(
         db,
-        handled!(">= ? AND ended_at < ?"),
+        handled!(">= ? AND h.ended_at < ?"),
         params![millis(question.since), millis(question.until)],
         |row| {
             let CountedContact { contact, is_supervised } = counted(row)?;

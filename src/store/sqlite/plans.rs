@@ -84,7 +84,7 @@ const EXCEPTIONS: [(&str, &str, &str); 13] = [
 
 /// The index that a statement must use. Another index would be no scan either, but would read every supervision that one supervisor or
 /// contact ever had.
-const BY_INDEX: [(&str, &str); 13] = [
+const BY_INDEX: [(&str, &str); 14] = [
     ("voice_slot > 0", "voice_slots"),
     (
         "s.connect_user_id = ?\n         AND s.state IN",
@@ -96,6 +96,7 @@ const BY_INDEX: [(&str, &str); 13] = [
         "supervisions_by_contact",
     ),
     ("AND s.state IN (?", "supervisions_unfinished"),
+    ("s.contact_id = h.contact_id", "supervisions_by_contact"),
     (
         "s.ended_at >= ? AND s.ended_at <= ? AND +s.state",
         "supervisions_by_end",
