@@ -22,6 +22,7 @@ pub(super) fn read(
         max_batch_delay: Duration::ZERO,
         slow_above: 1.0,
         find_voice_calls: false,
+        find_messaging_sessions: false,
     };
     let notice_event = salesforce.and_then(|s| s.config.notice_event.as_ref());
     let can_notify = notice_event.is_some() && salesforce.is_some_and(|s| s.config.user_lookup != UserLookup::Off);

@@ -175,6 +175,7 @@ pub(super) fn settings() -> UseCaseSettings {
             max_batch_delay: Duration::from_secs(1),
             slow_above: 0.8,
             find_voice_calls: false,
+            find_messaging_sessions: false,
         },
         notify_agents: false,
         announce: false,

@@ -193,6 +193,8 @@ pub struct DeliverySettings {
     pub slow_above: f64,
     /// Whether to look for a record's VoiceCall if the caller gave none.
     pub find_voice_calls: bool,
+    /// Whether to look for the MessagingSession of a chat.
+    pub find_messaging_sessions: bool,
 }
 
 /// How long data is kept.

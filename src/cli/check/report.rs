@@ -57,6 +57,7 @@ kinds! {
     SALESFORCE_EXCESS = "salesforce", "salesforce-excess", "the integration user cannot delete records";
     SALESFORCE_LIMITS = "salesforce", "salesforce-limits", "the org has API calls left";
     SALESFORCE_VOICE_CALLS = "salesforce", "salesforce-voice-calls", "VoiceCalls can be looked up";
+    SALESFORCE_MESSAGING_SESSIONS = "salesforce", "salesforce-messaging-sessions", "MessagingSessions can be looked up";
     SALESFORCE_USERS = "salesforce", "salesforce-users", "the Salesforce Users of tokens can be read";
     SALESFORCE_EVENTS = "salesforce", "salesforce-events", "the Platform Event can be published";
     LIVE_CONTACT = "live", "live-contact", "the test contact can be monitored";

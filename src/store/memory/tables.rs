@@ -97,10 +97,10 @@ impl Tables {
         if let Some((supervision, due_at)) = change.expedite {
             self.deliveries.expedite(supervision, due_at);
         }
-        for found in &change.voice_calls {
+        for found in &change.contact_records {
             let is_new = self
                 .supervisions
-                .set_voice_call(found.supervision, &found.voice_call_id);
+                .set_contact_record(found.supervision, found.kind, &found.record_id);
             if let Some(due_at) = found.deliver_at.filter(|_| is_new) {
                 self.new_version(found.supervision, due_at);
             }

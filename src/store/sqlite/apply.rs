@@ -9,8 +9,8 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use super::rows::Answer;
 use super::supervision_writes::{Before, Verdict};
 use super::{
-    audit, clocks, comparisons, completeness, coverage, deliveries, directives, evidence, idempotency, jobs,
-    supervision_writes, voice_calls,
+    audit, clocks, comparisons, completeness, contact_records, coverage, deliveries, directives, evidence, idempotency,
+    jobs, supervision_writes,
 };
 
 /// What a writer knows besides the transactions.
@@ -55,8 +55,8 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
     if let Some((supervision, due_at)) = &change.expedite {
         deliveries::expedite(db, *supervision, *due_at)?;
     }
-    for found in &change.voice_calls {
-        voice_calls::write(db, found)?;
+    for found in &change.contact_records {
+        contact_records::write(db, found)?;
     }
     for result in &change.delivery_results {
         deliveries::settle(db, result)?;
@@ -101,7 +101,7 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
         audit::write(db, entry)?;
     }
     match &change.supervision {
-        Some(SupervisionWrite::Insert(_)) if change.deliver_at.is_none() && change.voice_calls.is_empty() => {
+        Some(SupervisionWrite::Insert(_)) if change.deliver_at.is_none() && change.contact_records.is_empty() => {
             Ok(Applied::Done(None))
         }
         Some(SupervisionWrite::Insert(s) | SupervisionWrite::Update(s, _)) => {

@@ -31,8 +31,8 @@ pub use coverage::{
     HandledContact, day_begins, day_of,
 };
 pub use deliveries::{
-    Comparison, Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, DeliveryStore, FailureScope, FoundVoiceCall,
-    RecordState, RecordSync,
+    Comparison, Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, DeliveryStore, FailureScope,
+    FoundContactRecord, RecordState, RecordSync,
 };
 pub use directives::{DirectiveChange, DirectiveNews, DirectiveStore, OrderedDirective};
 pub use evidence::{EvidenceStore, LegEvidence, UnknownLeg};

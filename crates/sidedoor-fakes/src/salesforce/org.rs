@@ -117,6 +117,8 @@ impl Org {
                 ("ConversationId", "reference"),
             ],
         ));
+        let session = [("Id", "id"), ("Connect_Contact_Id__c", "string")];
+        org.put_object(Object::read_only("MessagingSession", &session));
         let user = [
             ("Id", "id"),
             ("Username", "string"),

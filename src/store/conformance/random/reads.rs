@@ -141,7 +141,10 @@ async fn read_jobs(store: &dyn Store, limit: u32, answers: &mut Answers) {
 async fn read_due(store: &dyn Store, now: Timestamp, limit: u32, answers: &mut Answers) {
     let mut add = |what: &str, found| answers.add((what, now, limit), without_ids(found));
     add("deliveries", store.due_deliveries(now, limit).await.expect("read"));
-    add("voice calls", store.due_voice_calls(now, limit).await.expect("read"));
+    add(
+        "voice calls",
+        store.due_contact_records(now, limit).await.expect("read"),
+    );
     add(
         "left",
         store

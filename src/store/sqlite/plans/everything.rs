@@ -6,10 +6,11 @@ use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, UserId};
 use sidedoor_domain::join_failure::OwnJoinFailure;
 use sidedoor_domain::moment::moment;
+use sidedoor_domain::participant::ContactRecordKind;
 use sidedoor_domain::ports::store::{
     AuditFilter, AuditStore, Cause, ClockEpoch, ClockId, ClockStore, Comparison, Completeness, CompletenessStore,
     CountedContact, CoverageKey, CoverageQuestion, CoverageStore, DeliveryFilter, DeliveryOutcome, DeliveryResult,
-    DeliveryStore, DirectiveStore, EpochCause, EvidenceStore, FailureScope, Filter, FoundVoiceCall, HandledContact,
+    DeliveryStore, DirectiveStore, EpochCause, EvidenceStore, FailureScope, Filter, FoundContactRecord, HandledContact,
     IdempotencyStore, JobStore, KeyUse, KeyWrite, LegEvidence, PollStaleness, RecordState, Sample, SupervisionStore,
     SupervisionWrite, UnknownLeg,
 };
@@ -104,9 +105,10 @@ pub(super) async fn write_everything(store: &SqliteStore) {
             contact: handled(),
             is_supervised: true,
         }],
-        voice_calls: vec![FoundVoiceCall {
+        contact_records: vec![FoundContactRecord {
             supervision: first.id,
-            voice_call_id: "0LQ".into(),
+            kind: ContactRecordKind::VoiceCall,
+            record_id: "0LQ".into(),
             deliver_at: Some(now()),
         }],
         comparisons: vec![comparison],
@@ -237,7 +239,7 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         store.due_unknown_legs(now(), 10),
         store.due_deliveries(now(), 10),
         store.due_delivery_count(now(), 10),
-        store.due_voice_calls(now(), 10),
+        store.due_contact_records(now(), 10),
         store.delivery(DeliveryId::of(id)),
         store.next_due(),
         store.left_between(since, now(), 10),

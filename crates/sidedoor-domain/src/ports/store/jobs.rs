@@ -42,8 +42,8 @@ pub struct NextDue {
     pub unknown_leg: Option<Timestamp>,
     /// A delivery to Salesforce.
     pub delivery: Option<Timestamp>,
-    /// A search for a VoiceCall.
-    pub voice_call: Option<Timestamp>,
+    /// A search for the CRM's record of a contact.
+    pub contact_record: Option<Timestamp>,
 }
 
 /// The moments before which the sweep removes data.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    ClockEpoch, ClockId, Comparison, Completeness, CountedContact, DeliveryResult, FoundVoiceCall, HandledContact,
+    ClockEpoch, ClockId, Comparison, Completeness, CountedContact, DeliveryResult, FoundContactRecord, HandledContact,
     KeyRecord, KeyWrite, LegEvidence, PollStaleness, Sample, StoredSupervision, UnknownLeg,
 };
 use crate::audit::AuditEntry;
@@ -65,8 +65,9 @@ pub struct Transaction {
     pub deliver_at: Option<Timestamp>,
     /// Makes a pending delivery that has not failed yet due by this moment.
     pub expedite: Option<(SupervisionId, Timestamp)>,
-    /// VoiceCalls that were found, of any number of supervisions. A supervision with a VoiceCall, or that is not stored, is not changed.
-    pub voice_calls: Vec<FoundVoiceCall>,
+    /// The CRM's records of contacts that were found, of any number of supervisions. A supervision that has such a record, or that is not
+    /// stored, is not changed.
+    pub contact_records: Vec<FoundContactRecord>,
     /// Delivery attempts that ended.
     pub delivery_results: Vec<DeliveryResult>,
     /// The last change that a follower has handled, by the follower's name. It never goes back.
