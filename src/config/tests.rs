@@ -1,3 +1,4 @@
+mod record_fields;
 mod replicas;
 
 use std::io::Write;
@@ -46,7 +47,6 @@ fn config_defaults_match_documentation() {
         config.connect.quotas["default"].rate(Operation::MonitorContact),
         Rate::DEFAULT
     );
-    assert_eq!(config.salesforce.expect("on").fields, FieldNames::default());
 }
 
 #[test]
