@@ -8,6 +8,7 @@ mod body;
 mod error_answers;
 mod extract;
 mod idempotency;
+mod json;
 mod limits;
 mod middleware;
 mod operations;

@@ -47,6 +47,7 @@ mod http {
     mod idempotency;
     mod lists_and_timelines;
     mod reports;
+    mod strict_bodies;
 }
 
 /// Which supervisor a request means: by user name, or by the user that a token names.

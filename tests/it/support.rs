@@ -13,6 +13,7 @@ pub mod issuer;
 pub mod jumping_clock;
 pub mod openapi;
 pub mod process;
+pub mod raw;
 pub mod request;
 pub mod stored_states;
 pub mod supervision_steps;
