@@ -89,6 +89,7 @@ mod operations {
     mod fakes;
     mod start_and_stop;
     mod traces;
+    mod version;
 }
 
 /// Asking Amazon Connect about legs in batches.
