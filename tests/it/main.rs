@@ -82,6 +82,7 @@ mod monitoring {
 
 /// Running the service: `sidedoor check`, start and stop, and the vendor fakes.
 mod operations {
+    mod advisories;
     mod backups;
     mod check;
     mod check_measured;
