@@ -68,6 +68,9 @@ pub struct App {
 /// [`StartError`].
 pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) -> Result<App, StartError> {
     let lifecycle = Lifecycle::default();
+    if config.auth.is_open() {
+        tracing::warn!("authentication is disabled: any local process has full access; add [[auth.api_keys]]");
+    }
     let credentials = Credentials::new(config.auth.api_keys, config.auth.issuers)?;
     let store = Arc::new(SqliteStore::open(&config.store.url, config.usecases.max_voice_legs).await?);
     let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock::start()));

@@ -12,6 +12,7 @@ mod json;
 mod limits;
 mod middleware;
 mod operations;
+mod origin;
 mod page;
 pub mod problem;
 mod problem_code;
@@ -112,7 +113,7 @@ pub fn router(
         tickets: v1::supervisors::tickets::Tickets::new(),
         exposition,
     };
-    let is_public = |route: &Route| route.access == Access::Public;
+    let is_public = |route: &Route| !matches!(route.access, Access::AnyOf(_));
     let authenticated =
         routes::router(|route| !is_public(route)).route_layer(from_fn_with_state(app.clone(), auth::identify));
     let public = routes::router(is_public);
@@ -124,6 +125,7 @@ pub fn router(
         .layer(from_fn_with_state(app.clone(), middleware::to_its_end))
         .layer(from_fn_with_state(app.clone(), middleware::sizes))
         .layer(cross_origin)
+        .layer(from_fn_with_state(app.clone(), origin::check))
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn(middleware::envelope))
         .with_state(app)

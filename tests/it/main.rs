@@ -88,6 +88,7 @@ mod operations {
     mod check_measured;
     mod check_org;
     mod fakes;
+    mod readiness;
     mod start_and_stop;
     mod traces;
     mod version;
@@ -126,6 +127,8 @@ mod security {
     mod event_senders;
     mod hostile_input;
     mod log_injection;
+    mod open_mode;
+    mod request_heads;
     mod security_doc;
     mod token_keys;
     mod tokens;
