@@ -87,6 +87,7 @@ mod operations {
     mod check;
     mod check_measured;
     mod check_org;
+    mod check_transport;
     mod fakes;
     mod readiness;
     mod start_and_stop;
@@ -128,8 +129,11 @@ mod security {
     mod hostile_input;
     mod log_injection;
     mod open_mode;
+    mod proxies;
     mod request_heads;
     mod security_doc;
+    mod tls;
+    mod tls_limits;
     mod token_keys;
     mod tokens;
 }

@@ -3,6 +3,7 @@
 pub mod apex;
 pub mod app;
 pub mod callers;
+pub mod certificates;
 pub mod claims;
 pub mod compatibility;
 pub mod departures;
