@@ -12,6 +12,7 @@ mod reader;
 mod salesforce;
 mod sections;
 mod timing;
+mod transport;
 mod usecases;
 
 use std::fmt;
@@ -22,6 +23,7 @@ pub use connect::{ConnectConfig, InstanceConfig, QuotaConfig, Rate};
 pub use reader::Reader;
 pub use salesforce::{FieldNames, Grant, SalesforceConfig, UserLookup};
 pub use sections::{HttpConfig, StoreConfig};
+pub use transport::TransportConfig;
 
 use self::connect::ConnectSection;
 use self::salesforce::SalesforceSection;

@@ -48,6 +48,7 @@ mod http {
     mod idempotency;
     mod lists_and_timelines;
     mod reports;
+    mod strict_bodies;
 }
 
 /// Which supervisor a request means: by user name, or by the user that a token names.
@@ -82,13 +83,17 @@ mod monitoring {
 
 /// Running the service: `sidedoor check`, start and stop, and the vendor fakes.
 mod operations {
+    mod advisories;
     mod backups;
     mod check;
     mod check_measured;
     mod check_org;
+    mod check_transport;
     mod fakes;
+    mod readiness;
     mod start_and_stop;
     mod traces;
+    mod version;
 }
 
 /// Asking Amazon Connect about legs in batches.
@@ -124,7 +129,12 @@ mod security {
     mod event_senders;
     mod hostile_input;
     mod log_injection;
+    mod open_mode;
+    mod proxies;
+    mod request_heads;
     mod security_doc;
+    mod tls;
+    mod tls_limits;
     mod token_keys;
     mod tokens;
 }

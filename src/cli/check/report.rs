@@ -35,6 +35,7 @@ kinds! {
     CONFIGURATION = "configuration", "configuration", "the configuration is valid";
     CALLERS = "configuration", "callers", "callers must authenticate";
     ISSUERS = "configuration", "issuers", "the issuers' keys can be read";
+    TRANSPORT = "configuration", "transport", "connections are protected";
     STORE_WRITABLE = "store", "store-writable", "the store can be written";
     STORE_SYNC = "store", "store-sync", "the disk syncs writes quickly";
     STORE_READABLE = "store", "store-readable", "every supervision in the store can be read";
