@@ -90,7 +90,7 @@ impl VoiceCallLookup {
 /// The results of recent searches.
 #[derive(Clone)]
 pub(super) struct VoiceCallCache {
-    known: ExpiringCache<String, VoiceCallLookup>,
+    known: ExpiringCache<ContactId, VoiceCallLookup>,
     /// Until when no search is made, because the org refused one.
     refused_until: Arc<Mutex<Option<Timestamp>>>,
 }
@@ -140,7 +140,7 @@ impl SalesforceSyncService {
         unknown.sort();
         unknown.dedup();
         let now = self.ctx.now();
-        unknown.retain(|contact| !self.voice_calls.known.contains(&contact.to_string(), now));
+        unknown.retain(|contact| !self.voice_calls.known.contains(contact, now));
         for some in unknown.chunks(CONTACTS_A_SEARCH) {
             self.search(crm, some).await;
         }
@@ -152,7 +152,7 @@ impl SalesforceSyncService {
             Some(contact) => self
                 .voice_calls
                 .known
-                .get(&contact.to_string(), self.ctx.now())
+                .get(contact, self.ctx.now())
                 .unwrap_or(VoiceCallLookup::Refused),
         }
     }
@@ -173,7 +173,7 @@ impl SalesforceSyncService {
         if refused || short {
             return;
         }
-        let mut found: BTreeMap<String, Vec<String>> = match crm.voice_calls(contacts).await {
+        let answer = match crm.voice_calls(contacts).await {
             Ok(found) => found,
             Err(e) => {
                 tracing::warn!(code = %e.code, contacts = contacts.len(), "could not search for VoiceCalls; writing the records without them for now: {e}");
@@ -188,14 +188,18 @@ impl SalesforceSyncService {
                 return;
             }
         };
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (key, ids) in answer {
+            found.entry(key.to_ascii_lowercase()).or_default().extend(ids);
+        }
         for contact in contacts {
-            let mut ids = found.remove(contact.as_str()).unwrap_or_default();
+            let mut ids = found.remove(&contact.as_str().to_ascii_lowercase()).unwrap_or_default();
             let lookup = match (ids.pop(), ids.is_empty()) {
                 (Some(id), true) => VoiceCallLookup::Found(id),
                 (Some(_), false) => VoiceCallLookup::Ambiguous,
                 (None, _) => VoiceCallLookup::Missing,
             };
-            self.voice_calls.known.insert(contact.to_string(), lookup, now);
+            self.voice_calls.known.insert(contact.clone(), lookup, now);
         }
     }
 
