@@ -3,8 +3,11 @@
 //!
 //! Every answer carries `X-Request-Id`; every error is one [`problem::Problem`] with a stable `code`.
 
+mod admission;
+mod arrival;
 mod auth;
 mod body;
+mod connections;
 mod error_answers;
 mod extract;
 mod idempotency;
@@ -15,6 +18,7 @@ mod page;
 pub mod problem;
 mod problem_code;
 mod query;
+mod rooms;
 mod routes;
 mod serve;
 pub mod untrusted;
@@ -28,12 +32,13 @@ use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
 pub use limits::{Rate, Rates};
+pub use connections::{ConnectionLimits, Connections};
 pub use operations::health::{Check, Readiness};
 pub use operations::metrics::{Exposition, HttpFigures};
 pub use problem_code::ProblemCode;
 pub use routes::{Access, ROUTES, Route, Verb};
-pub use serve::{Connections, Patience, Peer, serve};
-use tokio::sync::Semaphore;
+pub use rooms::RoomSizes;
+pub use serve::{Patience, Peer, serve};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::usecases::UseCases;
@@ -66,8 +71,8 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// The largest request headers together in bytes, without the URL.
     pub max_header_bytes: usize,
-    /// The most concurrent requests; above it the answer is 503 at once. Vendors' events have a separate limit of a quarter of it.
-    pub max_in_flight: usize,
+    /// Concurrency limits: 503 when all callers together reach one, 429 for a caller that reaches its own.
+    pub rooms: RoomSizes,
     /// Rate limits.
     pub rates: Rates,
     /// Origins whose pages may call from a browser (CORS); none by default.
@@ -81,8 +86,7 @@ pub(crate) struct AppState {
     credentials: Arc<Credentials>,
     readiness: Arc<dyn Readiness>,
     settings: Arc<Settings>,
-    permits: Arc<Semaphore>,
-    event_permits: Arc<Semaphore>,
+    rooms: Arc<rooms::Rooms>,
     limits: Arc<limits::Limits>,
     connections: Arc<Connections>,
     tickets: v1::supervisors::tickets::Tickets,
@@ -103,8 +107,7 @@ pub fn router(
         usecases: Arc::new(usecases),
         credentials: Arc::new(credentials),
         readiness,
-        permits: Arc::new(Semaphore::new(settings.max_in_flight)),
-        event_permits: Arc::new(Semaphore::new(settings.max_in_flight.div_ceil(4))),
+        rooms: Arc::new(rooms::Rooms::new(settings.rooms)),
         limits: Arc::new(limits::Limits::new(settings.rates)),
         connections,
         settings: Arc::new(settings),
@@ -112,14 +115,14 @@ pub fn router(
         exposition,
     };
     let is_public = |route: &Route| route.access == Access::Public;
-    let authenticated =
-        routes::router(|route| !is_public(route)).route_layer(from_fn_with_state(app.clone(), auth::identify));
-    let public = routes::router(is_public);
+    let authenticated = routes::router(|route| !is_public(route))
+        .route_layer(from_fn_with_state(app.clone(), admission::admit))
+        .route_layer(from_fn_with_state(app.clone(), auth::identify));
+    let public = routes::router(is_public).route_layer(from_fn_with_state(app.clone(), admission::admit_public));
     authenticated
         .merge(public)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(from_fn_with_state(app.clone(), middleware::limit_concurrency))
         .layer(from_fn_with_state(app.clone(), middleware::to_its_end))
         .layer(from_fn_with_state(app.clone(), middleware::sizes))
         .layer(cross_origin)

@@ -28,12 +28,13 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 pub use key_file::BadKeyFile;
+use sha2::{Digest, Sha256};
 use sidedoor_domain::authority::{Caller, Claim, ClaimKind, EventSource, Scope};
 pub use tokens::{IssuerSettings, KeysFrom};
 use tokens::{Issuers, Verified};
 
 use super::AppState;
-use super::limits::Wait;
+use super::limits::{Presented, Wait};
 use super::middleware::Arrived;
 use super::problem::Problem;
 use super::serve::Peer;
@@ -130,7 +131,7 @@ fn presented(headers: &HeaderMap) -> Option<(&[u8], bool)> {
 
 impl AppState {
     /// The caller, and for a token the claim that names its supervisor, which is still to be looked up.
-    async fn admit(&self, headers: &HeaderMap) -> Result<(Caller, Option<Claim>), Denied> {
+    async fn authenticate(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<(Caller, Option<Claim>), Denied> {
         if self.credentials.anybody() {
             let local = Caller::new("local", Scope::ALL.to_vec()).delivering(Some(EventSource::Any));
             return Ok((local, None));
@@ -138,6 +139,18 @@ impl AppState {
         let Some((credential, may_be_token)) = presented(headers) else {
             return Err(Denied::None);
         };
+        // Before anything is compared or verified, so that a flood of guesses costs little.
+        let hash: Presented = Sha256::digest(credential).into();
+        if let Some(wait) = self.limits.slowed(peer, &hash) {
+            return Err(Denied::TooMany(wait));
+        }
+        let known = self.verified(credential, may_be_token).await?;
+        self.limits.note_valid(hash);
+        Ok(known)
+    }
+
+    /// The caller of a credential that is valid.
+    async fn verified(&self, credential: &[u8], may_be_token: bool) -> Result<(Caller, Option<Claim>), Denied> {
         let known = self.credentials.keys.find(credential);
         if may_be_token && known.is_none() && tokens::looks_like_one(credential) {
             let verified = self.credentials.issuers.verify(credential).await?;
@@ -153,8 +166,6 @@ impl AppState {
                 Some(claim),
             ));
         }
-        // A valid key is accepted even if its address has failed too often, because behind a proxy all callers share one address,
-        // and a secret of sixteen characters cannot be guessed.
         let key = known.ok_or(Denied::UnknownKey)?;
         Ok((self.credentials.keys.uses(key, self.usecases.now()), None))
     }
@@ -208,7 +219,7 @@ pub(super) async fn identify(State(app): State<AppState>, mut request: Request, 
     let peer = request.extensions().get::<Peer>().copied();
     let admitted = match by_ticket {
         Some(holder) => Ok((holder, None)),
-        None => app.admit(request.headers()).await,
+        None => app.authenticate(request.headers(), peer).await,
     };
     let (caller, claim) = match admitted {
         Ok(known) => known,

@@ -1,11 +1,13 @@
 //! The table of routes. The router is built from it; the contract, the authority tests and docs/security.md are compared with it.
 
 use axum::Router;
+use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use sidedoor_domain::authority::Scope;
 
 use super::AppState;
 use super::operations::{health, metrics, openapi};
+use super::rooms::Room;
 use super::v1::{agents, audit, deliveries, events, reports, supervisions, supervisors, vendors};
 
 /// The HTTP methods that routes have.
@@ -93,6 +95,21 @@ impl Route {
     /// the answer does not reveal whether it exists.
     pub fn names_supervision(&self) -> bool {
         self.path.contains("{supervisionId}")
+    }
+
+    /// The concurrency limit that its requests are under.
+    pub(super) fn room(&self) -> Room {
+        match self.operation_id {
+            "getHealth" | "getReadiness" | "getContract" | "getMetrics" => Room::Health,
+            // A browser learns by a directive that it must end a leg, and opens the stream of directives with a ticket.
+            "disconnectSupervision"
+            | "disconnectSupervisor"
+            | "acknowledgeDirective"
+            | "getDirectives"
+            | "issueTicket" => Room::Leaves,
+            "receiveConnectEvent" | "receivePartnerEvent" => Room::Events,
+            _ => Room::Work,
+        }
     }
 
     /// Whether the route is about one supervisor.
@@ -243,6 +260,13 @@ pub static ROUTES: [Route; 27] = [
         on(method, openapi::handle)
     }),
 ];
+
+/// The route with this path, as in the table, and this method.
+pub(super) fn find(path: &str, method: &Method) -> Option<&'static Route> {
+    ROUTES
+        .iter()
+        .find(|route| route.path == path && route.verb.as_str() == method.as_str())
+}
 
 /// The routes that pass this test, as a router.
 pub(super) fn router(select: impl Fn(&Route) -> bool) -> Router<AppState> {

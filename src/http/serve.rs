@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,10 +17,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
+
+use super::connections::{Activity, Answering, Connections, Place};
 
 /// A peer that acknowledges no data for so long is gone (`TCP_USER_TIMEOUT`), so that a stream of directives notices soon that its
 /// browser is.
@@ -68,35 +68,6 @@ pub struct Patience {
     pub idle: Duration,
 }
 
-/// The limit on open connections, and its counters for the metrics.
-#[derive(Debug)]
-pub struct Connections {
-    permits: Arc<Semaphore>,
-    most: usize,
-    refused: AtomicU64,
-}
-
-impl Connections {
-    /// At most `most` connections at a time.
-    pub fn new(most: usize) -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(most)),
-            most,
-            refused: AtomicU64::new(0),
-        }
-    }
-
-    /// Connections open now.
-    pub(super) fn open(&self) -> usize {
-        self.most.saturating_sub(self.permits.available_permits())
-    }
-
-    /// Connections refused so far.
-    pub(super) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-}
-
 /// Serves until `stopping` is cancelled, and then until running requests have been answered.
 pub async fn serve(
     listener: TcpListener,
@@ -120,12 +91,11 @@ pub async fn serve(
             }
         };
         give_up_on_the_silent(&stream);
-        match connections.permits.clone().try_acquire_owned() {
-            Ok(permit) => {
-                open.spawn(one(stream, peer, router.clone(), permit, patience, stopping.clone()));
+        match connections.open(peer) {
+            Some(place) => {
+                open.spawn(one(stream, peer, router.clone(), place, patience, stopping.clone()));
             }
-            Err(_) => {
-                connections.refused.fetch_add(1, Ordering::Relaxed);
+            None => {
                 // Without waiting, so that a slow client does not block the loop.
                 let _ = stream.try_write(TOO_MANY);
             }
@@ -140,16 +110,16 @@ async fn one(
     stream: TcpStream,
     peer: Peer,
     router: Router,
-    _permit: OwnedSemaphorePermit,
+    place: Place,
     patience: Patience,
     stopping: CancellationToken,
 ) {
     let heard = CancellationToken::new();
     let service = hyper::service::service_fn({
-        let heard = heard.clone();
+        let (heard, activity) = (heard.clone(), place.activity.clone());
         move |request: hyper::Request<Incoming>| {
             heard.cancel();
-            answer(router.clone(), peer, request)
+            answer(router.clone(), peer, request, activity.clone())
         }
     });
     let connection = http1::Builder::new()
@@ -161,6 +131,7 @@ async fn one(
     let too_late = tokio::time::sleep(patience.first_head);
     let mut too_late = std::pin::pin!(too_late);
     let (mut asked, mut shutting_down) = (false, false);
+    let activity = &place.activity;
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -178,14 +149,30 @@ async fn one(
                 shutting_down = true;
                 connection.as_mut().graceful_shutdown();
             }
+            () = activity.closing.cancelled(), if !shutting_down => {
+                if activity.is_idle() {
+                    tracing::debug!(?peer, "closed an idle connection to make room for another");
+                    return;
+                }
+                // A request arrived at this moment, so it is answered first.
+                shutting_down = true;
+                connection.as_mut().graceful_shutdown();
+            }
         }
     }
 }
 
-async fn answer(router: Router, peer: Peer, request: hyper::Request<Incoming>) -> Result<Response, Infallible> {
+async fn answer(
+    router: Router,
+    peer: Peer,
+    request: hyper::Request<Incoming>,
+    activity: Arc<Activity>,
+) -> Result<Response, Infallible> {
+    let busy = activity.begin();
     let mut request: Request = request.map(Body::new);
     request.extensions_mut().insert(peer);
-    router.oneshot(request).await
+    let response = router.oneshot(request).await?;
+    Ok(response.map(|body| Body::new(Answering { body, busy })))
 }
 
 fn give_up_on_the_silent(stream: &TcpStream) {

@@ -126,6 +126,7 @@ mod security {
     mod security_doc;
     mod token_keys;
     mod tokens;
+    mod rooms;
 }
 
 /// The store: the database's file, unreadable documents, crashes, and random commands against the whole service.
