@@ -56,6 +56,7 @@
 //! supervision, and none holds a lock while it calls a vendor.
 
 pub mod board;
+mod caller_queues;
 pub mod clocks;
 mod context;
 pub mod directives;

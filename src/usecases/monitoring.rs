@@ -33,6 +33,7 @@ pub struct MonitoringService {
     identity: Arc<IdentityResolver>,
     idempotency: IdempotencyService,
     leaving: Arc<LeavingService>,
+    agents: agent_contact::AgentsSeen,
 }
 
 impl MonitoringService {
@@ -51,6 +52,7 @@ impl MonitoringService {
             identity,
             idempotency,
             leaving,
+            agents: agent_contact::AgentsSeen::default(),
         }
     }
 }
