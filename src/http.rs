@@ -21,6 +21,7 @@ mod query;
 mod rooms;
 mod routes;
 mod serve;
+mod stream_life;
 pub mod untrusted;
 mod v1;
 mod views;

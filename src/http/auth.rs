@@ -160,9 +160,13 @@ impl AppState {
                 event_source,
                 board,
                 claim,
+                expires_at,
             } = verified;
             return Ok((
-                Caller::new(name, scopes).delivering(event_source).seeing(board),
+                Caller::new(name, scopes)
+                    .delivering(event_source)
+                    .seeing(board)
+                    .until(Some(expires_at)),
                 Some(claim),
             ));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{InstanceName, UserId};
@@ -174,6 +175,8 @@ pub struct Caller {
     pub event_source: Option<EventSource>,
     /// What the caller sees of the board, for [`Scope::Board`].
     pub board: BoardLimits,
+    /// When the credential ends, if it is a token. Its streams end then.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Caller {
@@ -187,6 +190,7 @@ impl Caller {
             unbound: None,
             event_source: None,
             board: BoardLimits::default(),
+            expires_at: None,
         }
     }
 
@@ -194,6 +198,13 @@ impl Caller {
     #[must_use]
     pub fn naming(mut self, supervisor: Option<UserId>) -> Self {
         self.supervisor = supervisor;
+        self
+    }
+
+    /// Sets when the credential ends.
+    #[must_use]
+    pub fn until(mut self, expires_at: Option<Timestamp>) -> Self {
+        self.expires_at = expires_at;
         self
     }
 
@@ -265,8 +276,7 @@ impl Caller {
         self.scopes == [Scope::Events]
     }
 
-    /// Whether the caller may set this Salesforce User on a record without a look-up in the CRM: it may act as any supervisor, or
-    /// its credential names this User. Ids of 15 and of 18 characters mean the same User.
+    /// Whether the credential names this Salesforce User, or any may be set. Ids of 15 and of 18 characters mean the same User.
     pub fn may_record_as(&self, salesforce_user: &str) -> bool {
         fn short(id: &str) -> &str {
             id.get(..15).unwrap_or(id)
