@@ -63,6 +63,10 @@ impl From<IdempotencyError> for Problem {
                 ProblemCode::IdempotencyKeyInvalid,
                 "This Idempotency-Key was used for another request; use a new one.",
             ),
+            IdempotencyError::KeyLimitReached => Self::rate_limited(
+                "Too many idempotency keys of this credential are in use. Use no key, or wait until older ones expire.",
+                60,
+            ),
             IdempotencyError::KeyRunning => Self::new(
                 ProblemCode::IdempotencyKeyConflict,
                 "The first request with this Idempotency-Key is still running; retry in a moment.",

@@ -16,6 +16,7 @@ pub struct ReportService {
     ctx: UseCaseContext,
     deliveries: DeliveryService,
     directives: DirectiveService,
+    tickets: audit::TicketLines,
 }
 
 impl ReportService {
@@ -24,6 +25,7 @@ impl ReportService {
             ctx,
             deliveries,
             directives,
+            tickets: audit::TicketLines::default(),
         }
     }
 }

@@ -128,6 +128,7 @@ mod security {
     mod tokens;
     mod rooms;
 }
+    mod shares;
 
 /// The store: the database's file, unreadable documents, crashes, and random commands against the whole service.
 mod store {
