@@ -1,3 +1,4 @@
+mod demo;
 mod replicas;
 
 use std::io::Write;
