@@ -195,12 +195,16 @@ impl From<MonitoringError> for Problem {
                     ..Self::new(ProblemCode::AgentContactAmbiguous, detail)
                 }
             }
-            MonitoringError::ContactFull { supervision, on_call } => Self {
+            MonitoringError::ContactFull {
+                supervision,
+                on_call,
+                others,
+            } => Self {
                 supervision_id: Some(supervision.to_string()),
-                on_call: Some(on_call.into_iter().map(OnCallView::of).collect()),
+                on_call: (!on_call.is_empty()).then(|| on_call.into_iter().map(OnCallView::of).collect()),
                 ..Self::new(
                     ProblemCode::ContactLimitReached,
-                    "Amazon Connect admits no further supervisor to this contact; onCall lists those on it.",
+                    format!("Amazon Connect admits no further supervisor to this contact; {others} are on it."),
                 )
             },
             MonitoringError::JoinFailed {

@@ -120,6 +120,8 @@ mod security {
     mod audit;
     mod authority_matrix;
     mod authority_routes;
+    mod barge;
+    mod claimed;
     mod event_senders;
     mod hostile_input;
     mod log_injection;
