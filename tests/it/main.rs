@@ -124,13 +124,14 @@ mod security {
     mod claimed;
     mod event_senders;
     mod hostile_input;
+    mod load;
     mod log_injection;
+    mod rooms;
     mod security_doc;
+    mod shares;
     mod token_keys;
     mod tokens;
-    mod rooms;
 }
-    mod shares;
 
 /// The store: the database's file, unreadable documents, crashes, and random commands against the whole service.
 mod store {
