@@ -7,6 +7,7 @@ mod admission;
 mod arrival;
 mod auth;
 mod body;
+mod bulkheads;
 mod connections;
 mod error_answers;
 mod extract;
@@ -18,7 +19,6 @@ mod page;
 pub mod problem;
 mod problem_code;
 mod query;
-mod rooms;
 mod routes;
 mod serve;
 mod stream_life;
@@ -32,13 +32,13 @@ pub use auth::{ApiKey, BadKeyFile, Credentials, IssuerSettings, KeyUsed, KeysFro
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
-pub use limits::{Rate, Rates};
+pub use bulkheads::ConcurrencyLimits;
 pub use connections::{ConnectionLimits, Connections};
+pub use limits::{Rate, Rates};
 pub use operations::health::{Check, Readiness};
 pub use operations::metrics::{Exposition, HttpFigures};
 pub use problem_code::ProblemCode;
 pub use routes::{Access, ROUTES, Route, Verb};
-pub use rooms::RoomSizes;
 pub use serve::{Patience, Peer, serve};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -73,7 +73,7 @@ pub struct Settings {
     /// The largest request headers together in bytes, without the URL.
     pub max_header_bytes: usize,
     /// Concurrency limits: 503 when all callers together reach one, 429 for a caller that reaches its own.
-    pub rooms: RoomSizes,
+    pub bulkheads: ConcurrencyLimits,
     /// Rate limits.
     pub rates: Rates,
     /// Origins whose pages may call from a browser (CORS); none by default.
@@ -87,7 +87,7 @@ pub(crate) struct AppState {
     credentials: Arc<Credentials>,
     readiness: Arc<dyn Readiness>,
     settings: Arc<Settings>,
-    rooms: Arc<rooms::Rooms>,
+    bulkheads: Arc<bulkheads::Bulkheads>,
     limits: Arc<limits::Limits>,
     connections: Arc<Connections>,
     tickets: v1::supervisors::tickets::Tickets,
@@ -108,7 +108,7 @@ pub fn router(
         usecases: Arc::new(usecases),
         credentials: Arc::new(credentials),
         readiness,
-        rooms: Arc::new(rooms::Rooms::new(settings.rooms)),
+        bulkheads: Arc::new(bulkheads::Bulkheads::new(settings.bulkheads)),
         limits: Arc::new(limits::Limits::new(settings.rates)),
         connections,
         settings: Arc::new(settings),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::http::HeaderValue;
 
 use super::Reader;
-use crate::http::{self, ConnectionLimits, Patience, Rate, Rates, RoomSizes};
+use crate::http::{self, ConcurrencyLimits, ConnectionLimits, Patience, Rate, Rates};
 use crate::telemetry::{LogFormat, TelemetryConfig};
 
 /// `[http]`
@@ -81,7 +81,7 @@ impl HttpConfig {
             router: http::Settings {
                 max_body_bytes: r.number("http.max_body_bytes", 65_536, 1024, 1_048_576),
                 max_header_bytes: r.number("http.max_header_bytes", 16_384, 4096, 65_536),
-                rooms: read_rooms(r),
+                bulkheads: read_concurrency(r),
                 rates,
                 cors_allowed_origins: read_origins(r),
             },
@@ -90,12 +90,12 @@ impl HttpConfig {
 }
 
 /// Reads the concurrency limits.
-fn read_rooms(r: &mut Reader) -> RoomSizes {
+fn read_concurrency(r: &mut Reader) -> ConcurrencyLimits {
     let all: usize = r.number("http.max_in_flight", 1024, 1, 100_000);
     let caller = r.number("http.max_in_flight_per_caller", all.div_ceil(2), 1, 100_000);
     let few = 32.min(caller);
     let supervisor = r.number("http.max_in_flight_per_supervisor", few, 1, 100_000);
-    RoomSizes {
+    ConcurrencyLimits {
         all,
         caller,
         supervisor,

@@ -1,5 +1,5 @@
-//! Which requests may run, decided before any work is done for them: the caller's scopes, then the caller's share of the room, then
-//! the arrival of the body, then a place in the room. So no body is read for a caller that may not use the route.
+//! Which requests may run, decided before any work is done for them: the caller's scopes, then the caller's share of the bulkhead, then
+//! the arrival of the body, then a place in the bulkhead. So no body is read for a caller that may not use the route.
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::Method;
@@ -8,9 +8,9 @@ use axum::response::{IntoResponse, Response};
 use sidedoor_domain::authority::Scope;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::bulkheads::{Bulkhead, Share};
 use super::extract::{Authenticated, SupervisionInPath};
 use super::problem::Problem;
-use super::rooms::{Room, Share};
 use super::routes::{Access, Route};
 use super::{AppState, arrival, routes};
 
@@ -29,7 +29,7 @@ pub(super) async fn admit(State(app): State<AppState>, request: Request, next: N
 
 /// Limits the concurrent requests of the public routes, which no other requests can fill.
 pub(super) async fn admit_public(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    match app.rooms.place(Room::Health) {
+    match app.bulkheads.place(Bulkhead::Health) {
         Some(_place) => next.run(request).await,
         None => full().into_response(),
     }
@@ -52,8 +52,8 @@ async fn admitted(
         }
         return Err(needs(scopes));
     }
-    let room = route.room();
-    let share = app.rooms.share(room, &by.caller).ok_or_else(|| {
+    let bulkhead = route.bulkhead();
+    let share = app.bulkheads.share(bulkhead, &by.caller).ok_or_else(|| {
         app.limits.count_share(&by.caller);
         Problem::rate_limited("This credential has too many requests in progress.", 1)
     })?;
@@ -61,7 +61,7 @@ async fn admitted(
     if request.method() == Method::POST {
         request = arrival::receive(request, app.settings.max_body_bytes).await?;
     }
-    let place = app.rooms.place(room).ok_or_else(full)?;
+    let place = app.bulkheads.place(bulkhead).ok_or_else(full)?;
     Ok((request, share, place))
 }
 

@@ -1,5 +1,5 @@
 //! The limits on open connections: altogether, and of one peer. A connection without a request in progress is idle. When a limit is
-//! reached, the connection that has been idle for longest is closed to make room, so that idle connections keep nobody out; only if
+//! reached, the connection that has been idle for longest is closed instead, so that idle connections keep nobody out; only if
 //! none is idle, the new one is refused.
 
 use std::collections::{BTreeMap, HashMap};
@@ -43,7 +43,7 @@ pub(super) struct Activity {
     /// When the last request ended, in milliseconds since the start, or [`BUSY`].
     idle_since: AtomicU64,
     start: Instant,
-    /// Cancelled when the connection must make room for another.
+    /// Cancelled when the connection must give its place to another.
     pub(super) closing: CancellationToken,
 }
 

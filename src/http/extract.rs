@@ -8,10 +8,10 @@ use bytes::Bytes;
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::SupervisionId;
 
+use super::bulkheads::Bulkhead;
 use super::middleware::{Arrived, RequestId};
 use super::problem::Problem;
 use super::problem_code::ProblemCode;
-use super::rooms::Room;
 use super::{AppState, body, idempotency, routes};
 use crate::usecases;
 use crate::usecases::error::UseCaseError;
@@ -56,7 +56,7 @@ impl FromRequest<AppState> for Command {
         let Authenticated(mut by) = Authenticated::from_request_parts(&mut parts, app).await?;
         let matched = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
         let route = matched.and_then(|path| routes::find(path, &parts.method));
-        let is_leave = route.is_some_and(|route| route.room() == Room::Leaves);
+        let is_leave = route.is_some_and(|route| route.bulkhead() == Bulkhead::Leaves);
         let (method, path, headers) = (parts.method.clone(), parts.uri.path().to_owned(), parts.headers.clone());
         let body = body::read(Request::from_parts(parts, content), app.settings.max_body_bytes).await?;
         by.key = idempotency::key(&headers, &by.caller, method.as_str(), &path, &body)?;

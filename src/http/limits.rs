@@ -159,7 +159,7 @@ impl Limits {
         let events = caller.delivers_events();
         let rate = if events {
             self.rates.events
-        } else if caller.acts_for_one_supervisor() {
+        } else if caller.names_one_supervisor() {
             self.rates.supervisor
         } else {
             self.rates.caller

@@ -6,8 +6,8 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use sidedoor_domain::authority::Scope;
 
 use super::AppState;
+use super::bulkheads::Bulkhead;
 use super::operations::{health, metrics, openapi};
-use super::rooms::Room;
 use super::v1::{agents, audit, deliveries, events, reports, supervisions, supervisors, vendors};
 
 /// The HTTP methods that routes have.
@@ -98,17 +98,17 @@ impl Route {
     }
 
     /// The concurrency limit that its requests are under.
-    pub(super) fn room(&self) -> Room {
+    pub(super) fn bulkhead(&self) -> Bulkhead {
         match self.operation_id {
-            "getHealth" | "getReadiness" | "getContract" | "getMetrics" => Room::Health,
+            "getHealth" | "getReadiness" | "getContract" | "getMetrics" => Bulkhead::Health,
             // A browser learns by a directive that it must end a leg, and opens the stream of directives with a ticket.
             "disconnectSupervision"
             | "disconnectSupervisor"
             | "acknowledgeDirective"
             | "getDirectives"
-            | "issueTicket" => Room::Leaves,
-            "receiveConnectEvent" | "receivePartnerEvent" => Room::Events,
-            _ => Room::Work,
+            | "issueTicket" => Bulkhead::Leaves,
+            "receiveConnectEvent" | "receivePartnerEvent" => Bulkhead::Events,
+            _ => Bulkhead::Work,
         }
     }
 

@@ -151,7 +151,7 @@ async fn one(
             }
             () = activity.closing.cancelled(), if !shutting_down => {
                 if activity.is_idle() {
-                    tracing::debug!(?peer, "closed an idle connection to make room for another");
+                    tracing::debug!(?peer, "closed an idle connection in favour of a new one");
                     return;
                 }
                 // A request arrived at this moment, so it is answered first.

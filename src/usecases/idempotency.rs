@@ -89,7 +89,7 @@ impl IdempotencyService {
     /// [`IdempotencyError::KeyLimitReached`], or the store's.
     pub async fn require_share(&self, caller: &Caller, key: &KeyUse) -> Result<(), IdempotencyError> {
         let limits = self.ctx.settings.keys;
-        let most = if caller.acts_for_one_supervisor() {
+        let most = if caller.names_one_supervisor() {
             limits.supervisor
         } else {
             limits.caller

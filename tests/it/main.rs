@@ -121,12 +121,12 @@ mod security {
     mod authority_matrix;
     mod authority_routes;
     mod barge;
+    mod bulkheads;
     mod claimed;
     mod event_senders;
     mod hostile_input;
     mod load;
     mod log_injection;
-    mod rooms;
     mod security_doc;
     mod shares;
     mod token_keys;

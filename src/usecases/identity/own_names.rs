@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sidedoor_domain::authority::{Caller, Scope, Unbound};
+use sidedoor_domain::authority::{Caller, Unbound};
 use sidedoor_domain::ids::{InstanceName, UserId};
 
 use crate::usecases::RequestContext;
@@ -47,8 +47,7 @@ impl OwnNames {
 
 /// The user that a caller may name, if it may name only themselves.
 pub(super) fn only_user(caller: &Caller) -> Option<&UserId> {
-    let only = caller.has(Scope::Supervise) && !caller.has(Scope::SuperviseAny);
-    caller.supervisor.as_ref().filter(|_| only)
+    caller.supervisor.as_ref().filter(|_| caller.names_one_supervisor())
 }
 
 /// Ids of 15 and of 18 characters mean the same User.

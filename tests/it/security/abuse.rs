@@ -131,6 +131,35 @@ async fn authentication_failures_are_limited_and_valid_keys_are_not() {
     app.assert_invariants().await;
 }
 
+#[tokio::test]
+async fn guesses_are_slowed_before_keys_are_compared() {
+    let app = TestApp::build()
+        .set("HTTP__AUTH_FAILURES_PER_MINUTE", "2")
+        .start()
+        .await;
+    assert_eq!(house_list(&app, READER).await.0, 200, "valid lately");
+    let app = &app;
+    let guesses = (0..60).map(|n| async move { house_list(app, &format!("a-guess-at-a-key-{n}")).await.0 });
+    let answers = futures::future::join_all(guesses).await;
+    assert!(
+        answers.iter().filter(|status| **status == 429).count() >= 57,
+        "{answers:?}"
+    );
+    // The key that was valid lately is looked at nevertheless; one that was not is looked at in its turn.
+    assert_eq!(house_list(app, READER).await.0, 200);
+    let begun = Instant::now();
+    while house_list(app, OPERATOR).await.0 != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(3), "a valid key is accepted soon");
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    let told = app.call("GET", "/metrics").key(OPERATOR).send().await.text;
+    assert!(
+        told.contains("sidedoor_unauthorized_total{why=\"too_many_failures\"}"),
+        "{told}"
+    );
+    app.assert_invariants().await;
+}
+
 async fn house_list(app: &TestApp, key: &str) -> (u16, String, u32) {
     let answer = app.call("GET", "/v1/supervisions").key(key).send().await;
     let wait = answer

@@ -92,7 +92,7 @@ async fn half_sent_bodies_of_one_supervisor_block_nobody_else() {
 }
 
 #[tokio::test]
-async fn room_that_is_full_keeps_out_no_health_leave_or_event() {
+async fn bulkhead_that_is_full_keeps_out_no_health_leave_or_event() {
     let app = TestApp::build()
         .set("HTTP__MAX_IN_FLIGHT", "3")
         .set("HTTP__MAX_IN_FLIGHT_PER_CALLER", "3")

@@ -1,8 +1,8 @@
-//! Concurrency limits. Requests are divided into rooms, so that a flood in one room never keeps out what is in another: health and
-//! metrics, the requests by which a supervisor leaves, vendors' events, and everything else. In each room one caller holds at most a
+//! Concurrency limits. Requests are divided into bulkheads, so that a flood in one of them never keeps out what is in another: health and
+//! metrics, the requests by which a supervisor leaves, vendors' events, and everything else. In each, one caller holds at most a
 //! share, so that a single credential cannot fill it.
 //!
-//! A caller's share is taken before the body arrives, and a place in the room only afterwards. So a body that arrives slowly uses up
+//! A caller's share is taken before the body arrives, and a place in the bulkhead only afterwards. So a body that arrives slowly uses up
 //! its sender's own share and nothing else.
 
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ const HEALTH_PLACES: usize = 64;
 
 /// A group of routes with a concurrency limit of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum Bulkhead {
     /// Health, readiness, metrics and the contract.
     Health,
     /// What a supervisor and their browser need to leave: disconnects, directives and their acknowledgements.
@@ -31,8 +31,8 @@ pub(super) enum Room {
 
 /// The concurrency limits of requests.
 #[derive(Debug, Clone, Copy)]
-pub struct RoomSizes {
-    /// Of all requests in [`Room::Work`], and of all in [`Room::Leaves`]. [`Room::Events`] has a quarter of it.
+pub struct ConcurrencyLimits {
+    /// Of all requests in [`Bulkhead::Work`], and of all in [`Bulkhead::Leaves`]. [`Bulkhead::Events`] has a quarter of it.
     pub all: usize,
     /// Of each caller that acts for many supervisors.
     pub caller: usize,
@@ -40,10 +40,10 @@ pub struct RoomSizes {
     pub supervisor: usize,
 }
 
-/// Every room.
-pub(super) struct Rooms([Places; 4]);
+/// Every bulkhead.
+pub(super) struct Bulkheads([Places; 4]);
 
-/// The places of one room.
+/// The places of one bulkhead.
 struct Places {
     free: Arc<Semaphore>,
     caller: usize,
@@ -91,9 +91,9 @@ impl Places {
     }
 }
 
-impl Rooms {
-    pub(super) fn new(sizes: RoomSizes) -> Self {
-        let RoomSizes {
+impl Bulkheads {
+    pub(super) fn new(sizes: ConcurrencyLimits) -> Self {
+        let ConcurrencyLimits {
             all,
             caller,
             supervisor,
@@ -104,14 +104,14 @@ impl Rooms {
         Self([health, leaves, events, work])
     }
 
-    fn places(&self, room: Room) -> &Places {
-        &self.0[room as usize]
+    fn places(&self, bulkhead: Bulkhead) -> &Places {
+        &self.0[bulkhead as usize]
     }
 
     /// Counts a request of this caller; `None` if the caller already has as many in progress as it may.
-    pub(super) fn share(&self, room: Room, caller: &Caller) -> Option<Share> {
-        let places = self.places(room);
-        let most = if caller.acts_for_one_supervisor() {
+    pub(super) fn share(&self, bulkhead: Bulkhead, caller: &Caller) -> Option<Share> {
+        let places = self.places(bulkhead);
+        let most = if caller.names_one_supervisor() {
             places.supervisor
         } else {
             places.caller
@@ -129,9 +129,9 @@ impl Rooms {
         })
     }
 
-    /// A place in the room, free again when it drops; `None` if the room is full.
-    pub(super) fn place(&self, room: Room) -> Option<OwnedSemaphorePermit> {
-        self.places(room).free.clone().try_acquire_owned().ok()
+    /// A place in the bulkhead, free again when it drops; `None` if it is full.
+    pub(super) fn place(&self, bulkhead: Bulkhead) -> Option<OwnedSemaphorePermit> {
+        self.places(bulkhead).free.clone().try_acquire_owned().ok()
     }
 }
 
@@ -142,8 +142,8 @@ mod tests {
 
     use super::*;
 
-    fn rooms() -> Rooms {
-        Rooms::new(RoomSizes {
+    fn bulkheads() -> Bulkheads {
+        Bulkheads::new(ConcurrencyLimits {
             all: 8,
             caller: 4,
             supervisor: 2,
@@ -155,46 +155,46 @@ mod tests {
     }
 
     #[test]
-    fn room_share_of_one_caller_leaves_places_for_others() {
-        let rooms = rooms();
+    fn bulkhead_share_of_one_caller_leaves_places_for_others() {
+        let bulkheads = bulkheads();
         let count = |caller: &Caller| {
-            let shares: Vec<_> = (0..9).filter_map(|_| rooms.share(Room::Work, caller)).collect();
+            let shares: Vec<_> = (0..9).filter_map(|_| bulkheads.share(Bulkhead::Work, caller)).collect();
             shares.len()
         };
         assert_eq!(count(&Caller::new("back end", vec![Scope::SuperviseAny])), 4);
         assert_eq!(count(&supervisor("sup-1")), 2);
         let held: Vec<_> = (0..2)
-            .filter_map(|_| rooms.share(Room::Work, &supervisor("sup-1")))
+            .filter_map(|_| bulkheads.share(Bulkhead::Work, &supervisor("sup-1")))
             .collect();
         assert_eq!(held.len(), 2);
-        assert!(rooms.share(Room::Work, &supervisor("sup-1")).is_none());
+        assert!(bulkheads.share(Bulkhead::Work, &supervisor("sup-1")).is_none());
         assert!(
-            rooms.share(Room::Leaves, &supervisor("sup-1")).is_some(),
-            "another room"
+            bulkheads.share(Bulkhead::Leaves, &supervisor("sup-1")).is_some(),
+            "another bulkhead"
         );
         assert!(
-            rooms.share(Room::Work, &supervisor("sup-2")).is_some(),
+            bulkheads.share(Bulkhead::Work, &supervisor("sup-2")).is_some(),
             "another supervisor"
         );
         drop(held);
-        assert!(rooms.share(Room::Work, &supervisor("sup-1")).is_some());
+        assert!(bulkheads.share(Bulkhead::Work, &supervisor("sup-1")).is_some());
         assert!(
-            rooms.places(Room::Work).held.by_caller().is_empty(),
+            bulkheads.places(Bulkhead::Work).held.by_caller().is_empty(),
             "nobody is listed for nothing"
         );
     }
 
     #[test]
-    fn room_that_is_full_keeps_nothing_out_of_another() {
-        let rooms = rooms();
-        let taken: Vec<_> = std::iter::from_fn(|| rooms.place(Room::Work)).collect();
+    fn bulkhead_that_is_full_keeps_nothing_out_of_another() {
+        let bulkheads = bulkheads();
+        let taken: Vec<_> = std::iter::from_fn(|| bulkheads.place(Bulkhead::Work)).collect();
         assert_eq!(taken.len(), 8);
-        for room in [Room::Health, Room::Leaves, Room::Events] {
-            assert!(rooms.place(room).is_some(), "{room:?}");
+        for bulkhead in [Bulkhead::Health, Bulkhead::Leaves, Bulkhead::Events] {
+            assert!(bulkheads.place(bulkhead).is_some(), "{bulkhead:?}");
         }
         drop(taken);
-        assert!(rooms.place(Room::Work).is_some());
-        let events: Vec<_> = std::iter::from_fn(|| rooms.place(Room::Events)).collect();
+        assert!(bulkheads.place(Bulkhead::Work).is_some());
+        let events: Vec<_> = std::iter::from_fn(|| bulkheads.place(Bulkhead::Events)).collect();
         assert_eq!(events.len(), 2, "a quarter");
     }
 }
