@@ -34,9 +34,11 @@ pub use tokens::{IssuerSettings, KeysFrom};
 use tokens::{Issuers, Verified};
 
 use super::AppState;
-use super::limits::{Presented, Wait};
+use super::bulkheads::Bulkhead;
+use super::limits::{Presented, Purpose, Wait};
 use super::middleware::Arrived;
 use super::problem::Problem;
+use super::routes::{self, Route};
 use super::serve::Peer;
 use crate::usecases::identity::IdentityError;
 
@@ -207,6 +209,15 @@ impl AppState {
     }
 }
 
+fn purpose(request: &Request) -> Purpose {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = path.and_then(|path| routes::find(path, request.method()));
+    match route.map(Route::bulkhead) {
+        Some(Bulkhead::Leaves) => Purpose::Leaving,
+        _ => Purpose::Other,
+    }
+}
+
 /// Authenticates a request and puts its [`Caller`] into the extensions; answers 401 without a valid credential, and 429 above the
 /// caller's rate.
 pub(super) async fn identify(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
@@ -229,7 +240,7 @@ pub(super) async fn identify(State(app): State<AppState>, mut request: Request, 
         Ok(known) => known,
         Err(why) => return app.refuse(why, peer).into_response(),
     };
-    if let Some(wait) = app.limits.spent(&caller) {
+    if let Some(wait) = app.limits.spent(&caller, purpose(&request)) {
         let detail = "This credential, or all callers together, reached the rate limit.";
         return Problem::rate_limited(detail, wait.seconds()).into_response();
     }

@@ -99,7 +99,9 @@ impl Bulkheads {
             supervisor,
         } = sizes;
         let health = Places::new(HEALTH_PLACES, HEALTH_PLACES / 4, HEALTH_PLACES / 4);
-        let events = Places::new(all.div_ceil(4), caller.div_ceil(4), caller.div_ceil(4));
+        // One sender has most of the events, and leaves a quarter to the others.
+        let (events, of_one) = (all.div_ceil(4), all.div_ceil(4) - all / 16);
+        let events = Places::new(events, of_one, of_one);
         let [leaves, work] = [(), ()].map(|()| Places::new(all, caller, supervisor));
         Self([health, leaves, events, work])
     }

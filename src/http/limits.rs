@@ -1,6 +1,6 @@
 //! Rate limits. Each caller has its own rate, a lower one if it is a single supervisor, and all callers share another. Callers that
-//! deliver vendors' events have a separate rate, so that no flood of other requests blocks events. A peer that keeps failing to
-//! authenticate must wait.
+//! deliver vendors' events have a separate rate, so that no flood of other requests blocks events, and so has what a supervisor needs to
+//! leave, so that nobody is kept on a call by a flood, not even by their own. A peer that keeps failing to authenticate must wait.
 //!
 //! A peer that failed too often may still present a valid credential, because behind a proxy all callers share one address. So for a
 //! while, of the credentials that it presents and that were not valid lately, only some a second are looked at.
@@ -101,14 +101,22 @@ impl CallerKey {
     }
 }
 
+/// What a request is for, because leaving has rates of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    Leaving,
+    Other,
+}
+
 /// A credential that was presented, by its SHA-256.
 pub(super) type Presented = [u8; 32];
 
 /// All buckets.
 pub(super) struct Limits {
     rates: Rates,
-    callers: Cache<CallerKey, Bucket>,
-    everybody: DefaultDirectRateLimiter,
+    callers: Cache<(CallerKey, Purpose), Bucket>,
+    /// Of all callers: for leaving, and for everything else.
+    everybody: [DefaultDirectRateLimiter; 2],
     failures: Cache<IpAddr, Bucket>,
     slowed: Cache<IpAddr, Bucket>,
     /// Credentials that were valid lately.
@@ -122,7 +130,7 @@ impl Limits {
     pub(super) fn new(rates: Rates) -> Self {
         Self {
             callers: remembered(),
-            everybody: bucket(rates.everybody),
+            everybody: [(), ()].map(|()| bucket(rates.everybody)),
             failures: remembered(),
             slowed: Cache::builder()
                 .max_capacity(REMEMBERED)
@@ -155,7 +163,7 @@ impl Limits {
     }
 
     /// Counts a request; returns how long its caller must wait if a limit is reached.
-    pub(super) fn spent(&self, caller: &Caller) -> Option<Wait> {
+    pub(super) fn spent(&self, caller: &Caller, purpose: Purpose) -> Option<Wait> {
         let events = caller.delivers_events();
         let rate = if events {
             self.rates.events
@@ -164,7 +172,8 @@ impl Limits {
         } else {
             self.rates.caller
         };
-        let own = self.callers.get_with(CallerKey::of(caller), || Arc::new(bucket(rate)));
+        let key = (CallerKey::of(caller), purpose);
+        let own = self.callers.get_with(key, || Arc::new(bucket(rate)));
         // The caller's own bucket first, so that a request refused there takes nothing from the shared bucket.
         if let Some(wait) = take(&own) {
             let name = &caller.name;
@@ -175,7 +184,7 @@ impl Limits {
         if events {
             return None;
         }
-        let wait = take(&self.everybody);
+        let wait = take(&self.everybody[purpose as usize]);
         if wait.is_some() {
             self.count(1);
         }
@@ -235,19 +244,22 @@ mod tests {
     fn rate_limit_is_per_caller_and_events_have_their_own() {
         let limits = limits(2, 5, 3, 1);
         let caller = |name: &str| Caller::new(name, vec![Scope::SuperviseAny]);
-        let refused = |name: &str| limits.spent(&caller(name)).is_some();
+        let refused = |name: &str| limits.spent(&caller(name), Purpose::Other).is_some();
         assert_eq!([refused("a"), refused("a"), refused("a")], [false, false, true]);
         assert_eq!([refused("b"), refused("b"), refused("c")], [false, false, false]);
         assert!(refused("c"), "the total rate of five is used up");
         let events = Caller::new("bus", vec![Scope::Events]);
-        let taken: Vec<_> = (0..4).map(|_| limits.spent(&events).is_none()).collect();
+        let taken: Vec<_> = (0..4)
+            .map(|_| limits.spent(&events, Purpose::Other).is_none())
+            .collect();
         assert_eq!(taken, [true, true, true, false]);
         let one =
             |user: &str| Caller::new("back-end (ticket)", vec![Scope::Supervise]).naming(UserId::parse(user).ok());
         assert!(
-            limits.spent(&one("a")).is_some(),
+            limits.spent(&one("a"), Purpose::Other).is_some(),
             "the total rate of five applies to each caller"
         );
+        assert!(limits.spent(&one("a"), Purpose::Leaving).is_none(), "it may leave");
         let limited: std::collections::BTreeMap<_, _> = limits.refused().into_iter().collect();
         assert_eq!((limited["caller"], limited["everybody"], limited["events"]), (1, 2, 1));
     }
@@ -257,7 +269,9 @@ mod tests {
         let limits = limits(1, 100, 1, 1);
         let one =
             |user: &str| Caller::new("back-end (ticket)", vec![Scope::Supervise]).naming(UserId::parse(user).ok());
-        let refused: Vec<_> = ["a", "a", "b"].map(|user| limits.spent(&one(user)).is_some()).to_vec();
+        let refused: Vec<_> = ["a", "a", "b"]
+            .map(|user| limits.spent(&one(user), Purpose::Other).is_some())
+            .to_vec();
         assert_eq!(refused, [false, true, false]);
     }
 

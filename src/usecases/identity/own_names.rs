@@ -5,15 +5,15 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sidedoor_domain::authority::{Caller, Unbound};
 use sidedoor_domain::ids::{InstanceName, UserId};
 
-use crate::usecases::RequestContext;
-use crate::usecases::context::UseCaseContext;
+use crate::usecases::caller_queues::CallerQueues;
 use crate::usecases::expiring_cache::ExpiringCache;
 use crate::usecases::identity::names::NameService;
 use crate::usecases::identity::{IdentityError, IdentityResolver};
-use crate::usecases::in_flight::InFlight;
+use crate::usecases::{RequestContext, UserKeys};
 
 /// The most users in each cache.
 const MAX_USERS: u64 = 10_000;
@@ -30,7 +30,8 @@ pub(super) struct OwnNames {
     /// Users that no Salesforce User is linked to.
     unlinked: ExpiringCache<OwnKey, ()>,
     failed: ExpiringCache<OwnKey, ()>,
-    in_flight: InFlight<OwnKey>,
+    /// Each caller asks one question at a time, and the next one finds the answer in a cache.
+    turns: CallerQueues,
 }
 
 impl OwnNames {
@@ -40,8 +41,13 @@ impl OwnNames {
             linked: ExpiringCache::new(MAX_USERS, live),
             unlinked: ExpiringCache::new(MAX_USERS, unknown),
             failed: ExpiringCache::new(MAX_USERS, FAILED_TTL),
-            in_flight: InFlight::default(),
+            turns: CallerQueues::new(1),
         }
+    }
+
+    fn linked_to(&self, key: &OwnKey, now: Timestamp) -> Option<Vec<String>> {
+        let none = || self.unlinked.contains(key, now).then(Vec::new);
+        self.linked.get(key, now).or_else(none)
     }
 }
 
@@ -73,10 +79,9 @@ impl IdentityResolver {
         if let Some(known) = self.usernames.get(&key, self.ctx.now()) {
             return Ok(known == *user);
         }
-        let asked = |ctx: UseCaseContext, (instance, user): OwnKey| async move {
-            NameService::new(ctx).find_user(&instance, &user).await.ok()
-        };
-        let own = self.ask_about(instance, user, request, asked).await?;
+        let asked = NameService::new(self.ctx.clone());
+        let question = async { asked.find_user(instance, user).await.ok() };
+        let own = self.ask_about(instance, user, request, question).await?;
         Ok(own.is_some_and(|own| own.to_lowercase() == key.1))
     }
 
@@ -91,61 +96,70 @@ impl IdentityResolver {
         given: &str,
         request: &RequestContext,
     ) -> Result<bool, IdentityError> {
-        let (key, now) = ((instance.clone(), user.clone()), self.ctx.now());
-        if self.own.unlinked.contains(&key, now) || !self.ctx.wants_salesforce_users() {
+        if !self.ctx.wants_salesforce_users() {
             return Ok(false);
         }
-        let linked = match self.own.linked.get(&key, now) {
-            Some(linked) => linked,
+        let key = (instance.clone(), user.clone());
+        let linked = match self.own.linked_to(&key, self.ctx.now()) {
+            Some(known) => known,
             None => {
-                let linked = self.ask_about(instance, user, request, ask_salesforce).await?;
-                if linked.is_empty() {
-                    self.own.unlinked.insert(key, (), self.ctx.now());
-                } else {
-                    self.own.linked.insert(key, linked.clone(), self.ctx.now());
-                }
-                linked
+                let question = async {
+                    match self.own.linked_to(&key, self.ctx.now()) {
+                        Some(known) => Some(known),
+                        None => self.ask_salesforce(&key).await,
+                    }
+                };
+                self.ask_about(instance, user, request, question).await?
             }
         };
         Ok(linked.iter().any(|own| is_same_record(own, given)))
     }
 
-    /// Asks a question about a user, if none about them is in flight and none failed a moment ago.
-    async fn ask_about<T, F>(
+    /// Asks a question about a user in the caller's turn, unless one about them failed a moment ago.
+    async fn ask_about<T>(
         &self,
         instance: &InstanceName,
         user: &UserId,
         request: &RequestContext,
-        question: impl Fn(UseCaseContext, OwnKey) -> F,
-    ) -> Result<T, IdentityError>
-    where
-        F: Future<Output = Option<T>>,
-    {
-        let unresolved = || IdentityError::Unbound(Unbound::Unresolved);
+        question: impl Future<Output = Option<T>>,
+    ) -> Result<T, IdentityError> {
         let key = (instance.clone(), user.clone());
-        if self.own.failed.contains(&key, self.ctx.now()) {
-            return Err(unresolved());
-        }
-        let _in_flight = self.own.in_flight.try_start(key.clone()).ok_or_else(unresolved)?;
-        let answer = question(self.ctx.clone(), key.clone());
-        match tokio::time::timeout(self.ctx.time_left(request), answer).await {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) | Err(_) => {
-                self.own.failed.insert(key, (), self.ctx.now());
-                tracing::warn!(connect_user_id = %user, "could not look up who {user} is; the request is answered 503");
-                Err(unresolved())
+        let answer = async {
+            let _turn = self.own.turns.turn(&request.caller).await;
+            if self.own.failed.contains(&key, self.ctx.now()) {
+                return None;
             }
-        }
+            question.await
+        };
+        let answer = tokio::time::timeout(self.ctx.time_left(request), answer).await;
+        answer.ok().flatten().ok_or_else(|| {
+            self.own.failed.insert(key, (), self.ctx.now());
+            tracing::warn!(connect_user_id = %user, "could not look up who {user} is; the request is answered 503");
+            IdentityError::Unbound(Unbound::Unresolved)
+        })
     }
-}
 
-/// The Salesforce Users that are linked to a user; `None` if a vendor does not answer.
-async fn ask_salesforce(ctx: UseCaseContext, (instance, user): OwnKey) -> Option<Vec<String>> {
-    let crm = ctx.deps.crm.clone()?;
-    let username = NameService::new(ctx).find_user(&instance, &user).await.ok()?;
-    let Some(username) = username.filter(|name| !name.is_empty()) else {
-        return Some(Vec::new());
-    };
-    let found = crm.users_named(&[username, user.to_string()]).await.ok()?;
-    Some(found.into_values().flatten().collect())
+    /// The Salesforce Users that are linked to a user; `None` if a vendor does not answer.
+    async fn ask_salesforce(&self, key: &OwnKey) -> Option<Vec<String>> {
+        let (instance, user) = key;
+        let (crm, keys) = (self.ctx.deps.crm.as_ref()?, self.ctx.settings.salesforce_users?);
+        let username = NameService::new(self.ctx.clone())
+            .find_user(instance, user)
+            .await
+            .ok()?;
+        let mut linked = Vec::new();
+        if let Some(username) = username.filter(|name| !name.is_empty()) {
+            let mut names = vec![username];
+            if keys == UserKeys::UsernameOrId {
+                names.push(user.to_string());
+            }
+            linked = crm.users_named(&names).await.ok()?.into_values().flatten().collect();
+        }
+        if linked.is_empty() {
+            self.own.unlinked.insert(key.clone(), (), self.ctx.now());
+        } else {
+            self.own.linked.insert(key.clone(), linked.clone(), self.ctx.now());
+        }
+        Some(linked)
+    }
 }

@@ -65,6 +65,18 @@ async fn rate_limit_of_one_caller_leaves_others_alone() {
             .expect("seconds");
         assert!((1..=2).contains(&wait), "{wait}");
     }
+    // Nobody is kept on a call by a flood of their own: leaving has a rate of its own.
+    let leave = app
+        .call("POST", "/v1/supervisors/me/disconnect")
+        .key(SUPERVISOR_1)
+        .send()
+        .await;
+    assert_eq!(
+        (leave.status, leave.code()),
+        (404, "supervision_not_found"),
+        "{}",
+        leave.text
+    );
     // Other callers are not limited, and the first caller is served again after `Retry-After`.
     assert_eq!(list(BACK_END).await.status, 200);
     tokio::time::sleep(Duration::from_millis(1200)).await;

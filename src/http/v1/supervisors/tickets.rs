@@ -99,7 +99,8 @@ impl Tickets {
             }
         }
         // The cache evicts lazily, so that an expired ticket may still be in it.
-        (now < expires_at).then_some(holder)
+        let is_good = now < expires_at && holder.expires_at.is_none_or(|of_token| now < of_token);
+        is_good.then_some(holder)
     }
 }
 
@@ -126,9 +127,8 @@ pub(crate) async fn handle(
         return Err(UseCaseError::Forbidden("this credential may not act as that supervisor").into());
     }
     let good_for = SignedDuration::try_from(GOOD_FOR).unwrap_or(SignedDuration::ZERO);
-    let latest: Timestamp = app.usecases.now() + good_for;
-    // Not longer than the token for which it is issued.
-    let expires_at = by.caller.expires_at.map_or(latest, |of_token| of_token.min(latest));
+    // Also if the token ends before, because pages learn the service's time from this.
+    let expires_at: Timestamp = app.usecases.now() + good_for;
     app.usecases.reports.note_ticket(&by, &user).await?;
     let view = TicketView {
         ticket: app.tickets.issue(&by.caller, &user, expires_at),
@@ -197,6 +197,9 @@ mod tests {
         );
         assert!(redeemed(&own[49]).is_none(), "once");
         assert!(redeemed(&other).is_some());
+        let ended = Caller::new("page", vec![Scope::Supervise]).until(Some(now));
+        let late = tickets.issue(&ended, &user("sup-1"), later);
+        assert!(redeemed(&late).is_none(), "its token has ended");
         assert!(tickets.of().is_empty(), "nothing is kept of redeemed tickets");
     }
 }
