@@ -17,7 +17,7 @@ use crate::support::issuer::{Answers, KeyServer, Signer, claims, now};
 
 const HONEST: usize = 100;
 /// How long each attack lasts.
-const ATTACK: Duration = Duration::from_secs(2);
+const ATTACK: Duration = Duration::from_millis(1600);
 /// An honest supervisor asks something twice in this time.
 const ROUND: Duration = Duration::from_millis(800);
 /// Below this, a difference says nothing on a busy machine.
