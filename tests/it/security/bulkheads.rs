@@ -192,7 +192,7 @@ async fn stream_of(app: &TestApp, supervisor: &str) -> TcpStream {
 }
 
 #[tokio::test]
-async fn connection_limit_closes_idle_ones_and_refuses_when_all_are_busy() {
+async fn connection_limit_closes_idle_ones_first() {
     let app = TestApp::build()
         .set("HTTP__MAX_CONNECTIONS", "5")
         .set("HTTP__MAX_CONNECTIONS_PER_ADDRESS", "5")

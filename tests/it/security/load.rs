@@ -133,7 +133,7 @@ async fn hold(app: &TestApp, number: usize, sent: &str) {
 }
 
 #[tokio::test]
-async fn abuser_does_not_slow_honest_supervisors_or_refuse_their_disconnects() {
+async fn load_of_one_abuser_slows_and_refuses_no_others() {
     let signer = Signer::ec("a");
     let server = KeyServer::start(Answers::Keys(vec![signer.jwk()])).await;
     let app = TestApp::build()
