@@ -153,7 +153,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     let address = listener.local_addr()?;
     let readiness = Arc::new(lifecycle.clone());
     let exposition = Arc::new(move |standing: &ServiceCounts, here: &HttpFigures| exposition(&metrics, standing, here));
-    let connections = Arc::new(Connections::new(config.http.max_connections));
+    let connections = Arc::new(Connections::new(config.http.connections));
     let router = http::router(
         usecases,
         credentials,

@@ -106,6 +106,7 @@ impl Config {
                 "add at least one [[auth.api_keys]] or [[auth.issuers]], or set http.listen to 127.0.0.1",
             );
         }
+        auth.check_demo(&mut reader, http.listen);
         let connect = ConnectSection::read(&mut reader);
         let salesforce = SalesforceSection::read(&mut reader);
         let without_salesforce = salesforce.is_none() && reader.is_off("salesforce.enabled");

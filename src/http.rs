@@ -3,8 +3,12 @@
 //!
 //! Every answer carries `X-Request-Id`; every error is one [`problem::Problem`] with a stable `code`.
 
+mod admission;
+mod arrival;
 mod auth;
 mod body;
+mod bulkheads;
+mod connections;
 mod error_answers;
 mod extract;
 mod forwarded;
@@ -20,6 +24,7 @@ mod problem_code;
 mod query;
 mod routes;
 mod serve;
+mod stream_life;
 mod tls;
 pub mod untrusted;
 mod v1;
@@ -31,15 +36,16 @@ pub use auth::{ApiKey, BadKeyFile, Credentials, IssuerSettings, KeyUsed, KeysFro
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
+pub use bulkheads::ConcurrencyLimits;
+pub use connections::{ConnectionLimits, Connections};
 pub use forwarded::{ForwardedHeader, TrustedProxies};
 pub use limits::{Rate, Rates};
 pub use operations::health::{Check, Readiness};
 pub use operations::metrics::{Exposition, HttpFigures};
 pub use problem_code::ProblemCode;
 pub use routes::{Access, ROUTES, Route, Verb};
-pub use serve::{Connections, Listener, Patience, Peer, serve};
+pub use serve::{Listener, Patience, Peer, serve};
 pub use tls::{BadCertificate, Tls, TlsFiles, Validity};
-use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::usecases::UseCases;
@@ -72,8 +78,8 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// The largest request headers together in bytes, without the URL.
     pub max_header_bytes: usize,
-    /// The most concurrent requests; above it the answer is 503 at once. Vendors' events have a separate limit of a quarter of it.
-    pub max_in_flight: usize,
+    /// Concurrency limits: 503 when all callers together reach one, 429 for a caller that reaches its own.
+    pub bulkheads: ConcurrencyLimits,
     /// Rate limits.
     pub rates: Rates,
     /// Origins whose pages may call from a browser (CORS); none by default.
@@ -87,8 +93,7 @@ pub(crate) struct AppState {
     credentials: Arc<Credentials>,
     readiness: Arc<dyn Readiness>,
     settings: Arc<Settings>,
-    permits: Arc<Semaphore>,
-    event_permits: Arc<Semaphore>,
+    bulkheads: Arc<bulkheads::Bulkheads>,
     limits: Arc<limits::Limits>,
     connections: Arc<Connections>,
     tickets: v1::supervisors::tickets::Tickets,
@@ -109,8 +114,7 @@ pub fn router(
         usecases: Arc::new(usecases),
         credentials: Arc::new(credentials),
         readiness,
-        permits: Arc::new(Semaphore::new(settings.max_in_flight)),
-        event_permits: Arc::new(Semaphore::new(settings.max_in_flight.div_ceil(4))),
+        bulkheads: Arc::new(bulkheads::Bulkheads::new(settings.bulkheads)),
         limits: Arc::new(limits::Limits::new(settings.rates)),
         connections,
         settings: Arc::new(settings),
@@ -118,14 +122,14 @@ pub fn router(
         exposition,
     };
     let is_public = |route: &Route| !matches!(route.access, Access::AnyOf(_));
-    let authenticated =
-        routes::router(|route| !is_public(route)).route_layer(from_fn_with_state(app.clone(), auth::identify));
-    let public = routes::router(is_public);
+    let authenticated = routes::router(|route| !is_public(route))
+        .route_layer(from_fn_with_state(app.clone(), admission::admit))
+        .route_layer(from_fn_with_state(app.clone(), auth::identify));
+    let public = routes::router(is_public).route_layer(from_fn_with_state(app.clone(), admission::admit_public));
     authenticated
         .merge(public)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(from_fn_with_state(app.clone(), middleware::limit_concurrency))
         .layer(from_fn_with_state(app.clone(), middleware::to_its_end))
         .layer(from_fn_with_state(app.clone(), middleware::sizes))
         .layer(cross_origin)

@@ -56,6 +56,7 @@
 //! supervision, and none holds a lock while it calls a vendor.
 
 pub mod board;
+mod caller_queues;
 pub mod clocks;
 mod context;
 pub mod directives;
@@ -95,7 +96,8 @@ use polling::PollingService;
 use reports::ReportService;
 use salesforce_sync::{DeliveryService, SalesforceSyncService};
 pub use settings::{
-    DeliverySettings, InstanceSettings, LegEndMethod, RetentionPeriods, UseCaseIntervals, UseCaseSettings, UserKeys,
+    DeliverySettings, InstanceSettings, KeyLimits, LegEndMethod, RetentionPeriods, UseCaseIntervals, UseCaseSettings,
+    UserKeys,
 };
 
 /// Every use case, by area. Cheap to clone.

@@ -1,5 +1,7 @@
 //! `[auth]`: API keys and token issuers. Secrets are hashed while they are read, so that only hashes stay in memory.
 
+use std::net::SocketAddr;
+
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use sidedoor_domain::audit::SELF;
@@ -12,6 +14,15 @@ use crate::http::{ApiKey, IssuerSettings};
 
 /// The shortest secret that is accepted, because 16 random characters cannot be guessed over HTTP.
 const SHORTEST_SECRET: usize = 16;
+
+/// The keys of `sidedoor demo`, which everybody can read. A test compares them with the demo.
+const DEMO_KEYS: [&str; 3] = [
+    "demo-key-for-loopback-only",
+    "events-key-for-loopback-only",
+    "operators-key-for-loopback-only",
+];
+/// Set by the demo for the service that it starts. No operator needs it, so it is not documented.
+const DEMO: &str = "auth.demo";
 
 /// `[auth]`
 #[derive(Debug, Clone)]
@@ -50,6 +61,27 @@ impl AuthConfig {
             }
         }
         Self { api_keys, issuers }
+    }
+
+    /// Reports the demo's keys in any other service, and the demo's setting on an address that others can reach.
+    pub(super) fn check_demo(&self, r: &mut Reader, listen: SocketAddr) {
+        let is_demo = r.has(DEMO) && r.flag(DEMO, false);
+        if is_demo && !listen.ip().is_loopback() {
+            let problem = format!("accepts published keys, and http.listen = {listen} is not a loopback address");
+            r.problem(DEMO, problem, "remove it");
+        }
+        let published = DEMO_KEYS.map(|key| <[u8; 32]>::from(Sha256::digest(key)));
+        let is_published = |key: &&ApiKey| hashes(key).any(|hash| published.contains(&hash));
+        if let Some(key) = self.api_keys.iter().find(is_published).filter(|_| !is_demo) {
+            r.problem(
+                "auth.api_keys",
+                format!(
+                    "the API key {:?} has a secret of `sidedoor demo`, which is published with the source code",
+                    key.caller.name
+                ),
+                "generate a secret: openssl rand -hex 24",
+            );
+        }
     }
 
     /// Whether authentication is disabled: without a key and an issuer, every local process has every scope.

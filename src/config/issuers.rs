@@ -59,6 +59,7 @@ pub(super) fn read(r: &mut Reader, index: usize) -> Option<IssuerSettings> {
     let board = auth::read_board_limits(r, &at, &scopes);
     let algorithms = read_algorithms(r, &at("algorithms"));
     let leeway = r.seconds(&at("leeway_s"), 30, 0, 300);
+    let max_age = r.seconds(&at("max_token_age_s"), 86_400, 60, 2_592_000);
     Some(IssuerSettings {
         issuer: issuer?,
         audience: audience?,
@@ -71,6 +72,7 @@ pub(super) fn read(r: &mut Reader, index: usize) -> Option<IssuerSettings> {
         board,
         algorithms,
         leeway,
+        max_age,
     })
 }
 

@@ -7,7 +7,7 @@ use ::http::HeaderValue;
 
 use super::Reader;
 use super::transport::TransportConfig;
-use crate::http::{self, Patience, Rate, Rates};
+use crate::http::{self, ConcurrencyLimits, ConnectionLimits, Patience, Rate, Rates};
 use crate::telemetry::{LogFormat, TelemetryConfig};
 
 /// `[http]`
@@ -20,8 +20,8 @@ pub struct HttpConfig {
     /// The time after which a request is answered with "accepted" instead of the outcome. At most 8 s, because Lightning
     /// gives up at 10 s.
     pub answer_within: Duration,
-    /// The limit of open connections.
-    pub max_connections: usize,
+    /// The limits of open connections.
+    pub connections: ConnectionLimits,
     /// The limit of open directive streams.
     pub max_streams: usize,
     /// The timeouts of a connection.
@@ -55,7 +55,12 @@ impl HttpConfig {
             events,
             failures_per_minute: r.number("http.auth_failures_per_minute", 300, 1, 1_000_000),
         };
-        let max_connections = r.number("http.max_connections", 4096, 1, 100_000);
+        let max_connections: usize = r.number("http.max_connections", 4096, 1, 100_000);
+        let half = max_connections.div_ceil(2);
+        let connections = ConnectionLimits {
+            all: max_connections,
+            peer: r.number("http.max_connections_per_address", half, 1, 100_000),
+        };
         let max_streams = r.number("http.max_streams", 1000, 1, 100_000);
         if max_streams >= max_connections {
             r.problem(
@@ -72,7 +77,7 @@ impl HttpConfig {
             listen,
             transport: TransportConfig::read(r, listen),
             answer_within: r.millis("http.answer_within_ms", 7000, 100, 8000),
-            max_connections,
+            connections,
             max_streams,
             patience: Patience {
                 first_head: r.seconds("http.header_timeout_s", 10, 1, 300),
@@ -82,11 +87,24 @@ impl HttpConfig {
             router: http::Settings {
                 max_body_bytes: r.number("http.max_body_bytes", 65_536, 1024, 1_048_576),
                 max_header_bytes: r.number("http.max_header_bytes", 16_384, 4096, 65_536),
-                max_in_flight: r.number("http.max_in_flight", 1024, 1, 100_000),
+                bulkheads: read_concurrency(r),
                 rates,
                 cors_allowed_origins: read_origins(r),
             },
         }
+    }
+}
+
+/// Reads the concurrency limits.
+fn read_concurrency(r: &mut Reader) -> ConcurrencyLimits {
+    let all: usize = r.number("http.max_in_flight", 1024, 1, 100_000);
+    let caller = r.number("http.max_in_flight_per_caller", all.div_ceil(2), 1, 100_000);
+    let few = 32.min(caller);
+    let supervisor = r.number("http.max_in_flight_per_supervisor", few, 1, 100_000);
+    ConcurrencyLimits {
+        all,
+        caller,
+        supervisor,
     }
 }
 

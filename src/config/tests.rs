@@ -1,3 +1,4 @@
+mod demo;
 mod record_fields;
 mod replicas;
 mod transport;

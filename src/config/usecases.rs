@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::connect::ConnectSection;
 use super::salesforce::{SalesforceSection, UserLookup};
 use super::{HttpConfig, Reader, compliance, timing};
-use crate::usecases::{DeliverySettings, RetentionPeriods, UseCaseIntervals, UseCaseSettings, UserKeys};
+use crate::usecases::{DeliverySettings, KeyLimits, RetentionPeriods, UseCaseIntervals, UseCaseSettings, UserKeys};
 
 /// The settings of the use cases.
 pub(super) fn read(
@@ -56,6 +56,10 @@ pub(super) fn read(
             evidence: days(r.number("retention.evidence_days", 30, 1, 3650)),
             supervisions: days(r.number("retention.supervisions_days", 400, 1, 36_500)),
             coverage: days(r.number("retention.coverage_days", 800, 3, 36_500)),
+        },
+        keys: KeyLimits {
+            caller: r.number("retention.idempotency_keys_per_caller", 500_000, 1, 10_000_000),
+            supervisor: r.number("retention.idempotency_keys_per_supervisor", 2000, 1, 10_000_000),
         },
         username_cache_ttl: r.seconds("supervision.usernames_s", 300, 1, 86_400),
         salesforce_users: salesforce.and_then(|s| match s.config.user_lookup {

@@ -28,14 +28,17 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 pub use key_file::BadKeyFile;
+use sha2::{Digest, Sha256};
 use sidedoor_domain::authority::{Caller, Claim, ClaimKind, EventSource, Scope};
 pub use tokens::{IssuerSettings, KeysFrom};
 use tokens::{Issuers, Verified};
 
 use super::AppState;
-use super::limits::Wait;
+use super::bulkheads::Bulkhead;
+use super::limits::{Presented, Purpose, Wait};
 use super::middleware::Arrived;
 use super::problem::Problem;
+use super::routes::{self, Route};
 use super::serve::Peer;
 use crate::usecases::identity::IdentityError;
 
@@ -131,7 +134,7 @@ fn presented(headers: &HeaderMap) -> Option<(&[u8], bool)> {
 
 impl AppState {
     /// The caller, and for a token the claim that names its supervisor, which is still to be looked up.
-    async fn admit(&self, headers: &HeaderMap) -> Result<(Caller, Option<Claim>), Denied> {
+    async fn authenticate(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<(Caller, Option<Claim>), Denied> {
         if self.credentials.anybody() {
             let local = Caller::new("local", Scope::ALL.to_vec()).delivering(Some(EventSource::Any));
             return Ok((local, None));
@@ -139,6 +142,18 @@ impl AppState {
         let Some((credential, may_be_token)) = presented(headers) else {
             return Err(Denied::None);
         };
+        // Before anything is compared or verified, so that a flood of guesses costs little.
+        let hash: Presented = Sha256::digest(credential).into();
+        if let Some(wait) = self.limits.slowed(peer, &hash) {
+            return Err(Denied::TooMany(wait));
+        }
+        let known = self.verified(credential, may_be_token).await?;
+        self.limits.note_valid(hash);
+        Ok(known)
+    }
+
+    /// The caller of a credential that is valid.
+    async fn verified(&self, credential: &[u8], may_be_token: bool) -> Result<(Caller, Option<Claim>), Denied> {
         let known = self.credentials.keys.find(credential);
         if may_be_token && known.is_none() && tokens::looks_like_one(credential) {
             let verified = self.credentials.issuers.verify(credential).await?;
@@ -148,14 +163,16 @@ impl AppState {
                 event_source,
                 board,
                 claim,
+                expires_at,
             } = verified;
             return Ok((
-                Caller::new(name, scopes).delivering(event_source).seeing(board),
+                Caller::new(name, scopes)
+                    .delivering(event_source)
+                    .seeing(board)
+                    .until(Some(expires_at)),
                 Some(claim),
             ));
         }
-        // A valid key is accepted even if its address has failed too often, because behind a proxy all callers share one address,
-        // and a secret of sixteen characters cannot be guessed.
         let key = known.ok_or(Denied::UnknownKey)?;
         Ok((self.credentials.keys.uses(key, self.usecases.now()), None))
     }
@@ -167,8 +184,8 @@ impl AppState {
         headers: &HeaderMap,
         peer: Option<Peer>,
     ) -> Result<Option<Caller>, Problem> {
-        match self.admit(headers).await {
-            Ok((caller, _)) => match self.limits.spent(&caller) {
+        match self.authenticate(headers, peer).await {
+            Ok((caller, _)) => match self.limits.spent(&caller, Purpose::Other) {
                 Some(wait) => Err(Problem::rate_limited(
                     "This credential reached its rate limit.",
                     wait.seconds(),
@@ -214,6 +231,15 @@ impl AppState {
     }
 }
 
+fn purpose(request: &Request) -> Purpose {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = path.and_then(|path| routes::find(path, request.method()));
+    match route.map(Route::bulkhead) {
+        Some(Bulkhead::Leaves) => Purpose::Leaving,
+        _ => Purpose::Other,
+    }
+}
+
 /// Authenticates a request and puts its [`Caller`] into the extensions; answers 401 without a valid credential, and 429 above the
 /// caller's rate.
 pub(super) async fn identify(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
@@ -230,13 +256,13 @@ pub(super) async fn identify(State(app): State<AppState>, mut request: Request, 
     let peer = request.extensions().get::<Peer>().copied();
     let admitted = match by_ticket {
         Some(holder) => Ok((holder, None)),
-        None => app.admit(request.headers()).await,
+        None => app.authenticate(request.headers(), peer).await,
     };
     let (caller, claim) = match admitted {
         Ok(known) => known,
         Err(why) => return app.refuse(why, peer).into_response(),
     };
-    if let Some(wait) = app.limits.spent(&caller) {
+    if let Some(wait) = app.limits.spent(&caller, purpose(&request)) {
         let detail = "This credential, or all callers together, reached the rate limit.";
         return Problem::rate_limited(detail, wait.seconds()).into_response();
     }

@@ -1,14 +1,11 @@
 //! Request bodies: bounded, JSON, strict. The answer lists every invalid field by its JSON pointer. An unknown field is an error,
 //! because a misspelt option would otherwise be ignored silently.
 
-use std::time::Duration;
-
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
-use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 use sidedoor_domain::ids::BadName;
 
@@ -16,46 +13,19 @@ use super::json::{self, BadJson};
 use super::problem::{FieldError, Problem, shortened};
 use super::problem_code::ProblemCode;
 
-/// The time limit for receiving a body.
-const ARRIVAL: Duration = Duration::from_secs(10);
-
-/// Reads a body of at most `most` bytes with the media type of JSON. An empty body needs no media type.
+/// Reads the body of a request that was admitted, so that the whole body has arrived, with the media type of JSON. An empty body needs
+/// no media type.
 pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
-    let too_large = || {
+    let says_json = is_json(request.headers());
+    let body = to_bytes(request.into_body(), most).await.map_err(|_| {
         let detail = format!("The body is larger than {most} bytes.");
         Problem::new(ProblemCode::BodyTooLarge, detail)
-    };
-    let announced = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > most as u64) {
-        return Err(too_large());
-    }
-    let says_json = is_json(request.headers());
-    let arriving = tokio::time::timeout(ARRIVAL, to_bytes(request.into_body(), most));
-    let body = match arriving.await {
-        Ok(Ok(body)) => body,
-        Ok(Err(e)) if is_limit(&e) => return Err(too_large()),
-        Ok(Err(_)) => {
-            let detail = "body could not be read: malformed chunks, or the connection ended early";
-            return Err(Problem::invalid_one("", detail));
-        }
-        Err(_) => {
-            let detail = "The body was not received within 10 s.";
-            return Err(Problem::new(ProblemCode::RequestTimeout, detail));
-        }
-    };
+    })?;
     if !says_json && !body.is_empty() {
         let detail = "Send the body as application/json.";
         return Err(Problem::new(ProblemCode::MediaTypeUnsupported, detail));
     }
     Ok(body)
-}
-
-/// Whether a body was refused because of its size.
-fn is_limit(e: &axum::Error) -> bool {
-    std::error::Error::source(e).is_some_and(|cause| cause.is::<LengthLimitError>())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -63,6 +63,10 @@ impl From<IdempotencyError> for Problem {
                 ProblemCode::IdempotencyKeyInvalid,
                 "This Idempotency-Key was used for another request; use a new one.",
             ),
+            IdempotencyError::KeyLimitReached => Self::rate_limited(
+                "Too many idempotency keys of this credential are in use. Use no key, or wait until older ones expire.",
+                60,
+            ),
             IdempotencyError::KeyRunning => Self::new(
                 ProblemCode::IdempotencyKeyConflict,
                 "The first request with this Idempotency-Key is still running; retry in a moment.",
@@ -191,12 +195,16 @@ impl From<MonitoringError> for Problem {
                     ..Self::new(ProblemCode::AgentContactAmbiguous, detail)
                 }
             }
-            MonitoringError::ContactFull { supervision, on_call } => Self {
+            MonitoringError::ContactFull {
+                supervision,
+                on_call,
+                others,
+            } => Self {
                 supervision_id: Some(supervision.to_string()),
-                on_call: Some(on_call.into_iter().map(OnCallView::of).collect()),
+                on_call: (!on_call.is_empty()).then(|| on_call.into_iter().map(OnCallView::of).collect()),
                 ..Self::new(
                     ProblemCode::ContactLimitReached,
-                    "Amazon Connect admits no further supervisor to this contact; onCall lists those on it.",
+                    format!("Amazon Connect admits no further supervisor to this contact; {others} are on it."),
                 )
             },
             MonitoringError::JoinFailed {

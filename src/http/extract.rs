@@ -2,18 +2,20 @@
 
 use std::convert::Infallible;
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Request};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::SupervisionId;
 
+use super::bulkheads::Bulkhead;
 use super::middleware::{Arrived, RequestId};
 use super::problem::Problem;
 use super::problem_code::ProblemCode;
-use super::{AppState, body, idempotency};
+use super::{AppState, body, idempotency, routes};
 use crate::usecases;
 use crate::usecases::error::UseCaseError;
+use crate::usecases::idempotency::IdempotencyError;
 
 /// The authenticated caller of a request, without an idempotency key.
 pub(super) struct Authenticated(pub(super) usecases::RequestContext);
@@ -52,9 +54,20 @@ impl FromRequest<AppState> for Command {
     async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
         let (mut parts, content) = request.into_parts();
         let Authenticated(mut by) = Authenticated::from_request_parts(&mut parts, app).await?;
+        let matched = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        let route = matched.and_then(|path| routes::find(path, &parts.method));
+        let is_leave = route.is_some_and(|route| route.bulkhead() == Bulkhead::Leaves);
         let (method, path, headers) = (parts.method.clone(), parts.uri.path().to_owned(), parts.headers.clone());
         let body = body::read(Request::from_parts(parts, content), app.settings.max_body_bytes).await?;
         by.key = idempotency::key(&headers, &by.caller, method.as_str(), &path, &body)?;
+        if let Some(key) = &by.key {
+            match app.usecases.idempotency.require_share(&by.caller, key).await {
+                Ok(()) => {}
+                // A disconnect may be repeated without a key, and must never be refused.
+                Err(IdempotencyError::KeyLimitReached) if is_leave => by.key = None,
+                Err(e) => return Err(e.into()),
+            }
+        }
         by.only_with_key = by.key.as_ref().and_then(|key| app.usecases.idempotency.only_with(key));
         Ok(Self { by, body })
     }

@@ -1,4 +1,4 @@
-//! Middleware of every request: request id, log line, security headers, size limits and the limit on concurrent requests.
+//! Middleware of every request: request id, log line, security headers and size limits.
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
@@ -140,19 +140,5 @@ pub(super) async fn to_its_end(State(app): State<AppState>, request: Request, ne
         // The panic handler further out answers it; the panic hook has logged it.
         Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
         Err(_) => Problem::overloaded("The service is stopping.").into_response(),
-    }
-}
-
-/// Limits concurrent requests: above the limit the answer is 503 at once. Vendors' events have a limit of their own, so that no
-/// flood of other requests keeps them out.
-pub(super) async fn limit_concurrency(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    let permits = if request.uri().path().starts_with("/v1/events/") {
-        &app.event_permits
-    } else {
-        &app.permits
-    };
-    match permits.clone().try_acquire_owned() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => Problem::overloaded("Too many requests are in progress.").into_response(),
     }
 }

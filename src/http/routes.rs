@@ -1,10 +1,12 @@
 //! The table of routes. The router is built from it; the contract, the authority tests and docs/security.md are compared with it.
 
 use axum::Router;
+use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use sidedoor_domain::authority::Scope;
 
 use super::AppState;
+use super::bulkheads::Bulkhead;
 use super::operations::{health, metrics, openapi};
 use super::v1::{agents, audit, deliveries, events, reports, supervisions, supervisors, vendors};
 
@@ -95,6 +97,21 @@ impl Route {
     /// the answer does not reveal whether it exists.
     pub fn names_supervision(&self) -> bool {
         self.path.contains("{supervisionId}")
+    }
+
+    /// The concurrency limit that its requests are under.
+    pub(super) fn bulkhead(&self) -> Bulkhead {
+        match self.operation_id {
+            "getHealth" | "getReadiness" | "getContract" | "getMetrics" => Bulkhead::Health,
+            // A browser learns by a directive that it must end a leg, and opens the stream of directives with a ticket.
+            "disconnectSupervision"
+            | "disconnectSupervisor"
+            | "acknowledgeDirective"
+            | "getDirectives"
+            | "issueTicket" => Bulkhead::Leaves,
+            "receiveConnectEvent" | "receivePartnerEvent" => Bulkhead::Events,
+            _ => Bulkhead::Work,
+        }
     }
 
     /// Whether the route is about one supervisor.
@@ -249,6 +266,13 @@ pub static ROUTES: [Route; 28] = [
         on(method, openapi::handle)
     }),
 ];
+
+/// The route with this path, as in the table, and this method.
+pub(super) fn find(path: &str, method: &Method) -> Option<&'static Route> {
+    ROUTES
+        .iter()
+        .find(|route| route.path == path && route.verb.as_str() == method.as_str())
+}
 
 /// The routes that pass this test, as a router.
 pub(super) fn router(select: impl Fn(&Route) -> bool) -> Router<AppState> {

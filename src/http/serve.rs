@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,12 +20,12 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::connections::{Activity, Answering, Connections, Place};
 use super::forwarded::TrustedProxies;
 use super::tls::Tls;
 
@@ -88,35 +87,6 @@ pub struct Patience {
     pub idle: Duration,
 }
 
-/// The limit on open connections, and its counters for the metrics.
-#[derive(Debug)]
-pub struct Connections {
-    permits: Arc<Semaphore>,
-    most: usize,
-    refused: AtomicU64,
-}
-
-impl Connections {
-    /// At most `most` connections at a time.
-    pub fn new(most: usize) -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(most)),
-            most,
-            refused: AtomicU64::new(0),
-        }
-    }
-
-    /// Connections open now.
-    pub(super) fn open(&self) -> usize {
-        self.most.saturating_sub(self.permits.available_permits())
-    }
-
-    /// Connections refused so far.
-    pub(super) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-}
-
 /// Serves until `stopping` is cancelled, and then until running requests have been answered.
 pub async fn serve(
     listener: Listener,
@@ -146,8 +116,10 @@ pub async fn serve(
             }
         };
         give_up_on_the_silent(&stream);
-        match connections.permits.clone().try_acquire_owned() {
-            Ok(permit) => {
+        // Many clients share the address of a proxy.
+        let shares_address = trusted_proxies.trusts(peer.to_canonical());
+        match connections.open(Peer::new(peer), shares_address) {
+            Some(place) => {
                 let connection = Connection {
                     peer,
                     trusted_proxies: trusted_proxies.clone(),
@@ -155,15 +127,14 @@ pub async fn serve(
                     head_until: Instant::now() + patience.first_head,
                     idle: patience.idle,
                     stopping: stopping.clone(),
-                    _permit: permit,
+                    place,
                 };
                 match tls.clone() {
                     None => open.spawn(connection.serve(stream, false)),
                     Some(tls) => open.spawn(connection.shake_hands(stream, tls)),
                 };
             }
-            Err(_) => {
-                connections.refused.fetch_add(1, Ordering::Relaxed);
+            None => {
                 // Without waiting, so that a slow client does not block the loop. A client that expects TLS could not read it.
                 if tls.is_none() {
                     let _ = stream.try_write(TOO_MANY);
@@ -185,7 +156,7 @@ struct Connection {
     head_until: Instant,
     idle: Duration,
     stopping: CancellationToken,
-    _permit: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Connection {
@@ -194,6 +165,7 @@ impl Connection {
         let shaken = tokio::select! {
             shaken = tokio::time::timeout_at(self.head_until, tls.accept(stream)) => shaken,
             () = self.stopping.cancelled() => return,
+            () = self.place.activity.closing.cancelled() => return,
         };
         match shaken {
             Ok(Ok(stream)) => self.serve(stream, true).await,
@@ -210,6 +182,7 @@ impl Connection {
         let heard = CancellationToken::new();
         let service = hyper::service::service_fn({
             let (heard, router, proxies) = (heard.clone(), self.router, self.trusted_proxies);
+            let activity = self.place.activity.clone();
             move |request: hyper::Request<Incoming>| {
                 heard.cancel();
                 answer(
@@ -217,6 +190,7 @@ impl Connection {
                     Peer::new(proxies.client(peer, request.headers())),
                     over_tls,
                     request,
+                    activity.clone(),
                 )
             }
         });
@@ -229,6 +203,7 @@ impl Connection {
         let too_late = tokio::time::sleep_until(self.head_until);
         let mut too_late = std::pin::pin!(too_late);
         let (mut asked, mut shutting_down) = (false, false);
+        let activity = &self.place.activity;
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -246,6 +221,15 @@ impl Connection {
                     shutting_down = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                () = activity.closing.cancelled(), if !shutting_down => {
+                    if activity.is_idle() {
+                        tracing::debug!(%peer, "closed an idle connection in favour of a new one");
+                        return;
+                    }
+                    // A request arrived at this moment, so it is answered first.
+                    shutting_down = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
         }
     }
@@ -256,14 +240,16 @@ async fn answer(
     peer: Peer,
     over_tls: bool,
     request: hyper::Request<Incoming>,
+    activity: Arc<Activity>,
 ) -> Result<Response, Infallible> {
+    let busy = activity.begin();
     let mut request: Request = request.map(Body::new);
     request.extensions_mut().insert(peer);
     let mut response = router.oneshot(request).await?;
     if over_tls {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HSTS);
     }
-    Ok(response)
+    Ok(response.map(|body| Body::new(Answering { body, busy })))
 }
 
 fn give_up_on_the_silent(stream: &TcpStream) {

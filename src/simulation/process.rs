@@ -20,8 +20,8 @@ use super::world::{World, main_instance};
 use crate::store::memory::{CommitFate, MemoryStore, StoreFaults};
 use crate::usecases::clocks::calibrate::TimingSettings;
 use crate::usecases::{
-    DeliverySettings, InstanceSettings, LegEndMethod, RetentionPeriods, UseCaseDependencies, UseCaseIntervals,
-    UseCaseSettings, UseCases,
+    DeliverySettings, InstanceSettings, KeyLimits, LegEndMethod, RetentionPeriods, UseCaseDependencies,
+    UseCaseIntervals, UseCaseSettings, UseCases,
 };
 
 /// One process of the service.
@@ -187,6 +187,10 @@ pub(super) fn settings() -> UseCaseSettings {
             evidence: SignedDuration::from_hours(24),
             supervisions: SignedDuration::from_hours(24),
             coverage: SignedDuration::from_hours(24 * 400),
+        },
+        keys: KeyLimits {
+            caller: 1_000_000,
+            supervisor: 1_000_000,
         },
         username_cache_ttl: Duration::from_secs(60),
         salesforce_users: None,

@@ -54,8 +54,8 @@ use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{
     AuditFilter, AuditLine, AuditStore, Counts, Delivery, DeliveryFilter, DeliveryStore, DirectiveChange,
-    DirectiveNews, DirectiveStore, Filter, IdempotencyStore, IdleLeg, Job, JobStore, KeyRecord, News, NextDue,
-    OrderedDirective, PollStaleness, Retention, StoredSupervision, SupervisionStore,
+    DirectiveNews, DirectiveStore, Filter, IdleLeg, Job, JobStore, News, NextDue, OrderedDirective, PollStaleness,
+    Retention, StoredSupervision, SupervisionStore,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
 use sidedoor_domain::supervision::State;
@@ -416,18 +416,6 @@ impl AuditStore for SqliteStore {
         self.readers
             .read(move |db| audit::unfinished(db, since, until, limit))
             .await
-    }
-}
-
-#[async_trait]
-impl IdempotencyStore for SqliteStore {
-    async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, StoreError> {
-        let (caller, key) = (caller.to_owned(), key.to_owned());
-        self.readers.read(move |db| idempotency::key(db, &caller, &key)).await
-    }
-
-    fn incarnation(&self) -> &str {
-        &self.incarnation
     }
 }
 

@@ -33,8 +33,9 @@
 //! | `sidedoor_api_key_last_used_timestamp_seconds{caller,which}` | when a secret of an API key was last used; 0 if not since the start |
 //! | `sidedoor_unauthorized_total{why}` | unauthenticated requests |
 //! | `sidedoor_rate_limited_total{limit}` | requests rejected by a rate limit |
+//! | `sidedoor_tickets_issued_total` | tickets issued for directive streams |
 //! | `sidedoor_connections` | open connections, now |
-//! | `sidedoor_connections_refused_total` | connections refused because `http.max_connections` was reached |
+//! | `sidedoor_connections_refused_total` | connections refused because all others were busy and `http.max_connections` or its share of one address was reached |
 //! | `sidedoor_tls_certificate_expiry_timestamp_seconds` | when the listener's certificate expires ([`tls`]) |
 //! | `sidedoor_tls_handshakes_failed_total` | TLS handshakes of clients that failed or took too long |
 //! | `sidedoor_panics_total` | panics; each is a bug in Sidedoor |
@@ -96,6 +97,7 @@ pub struct Metrics {
     keys_used: Family<One, Gauge>,
     unauthorized: Family<One, Counter>,
     rate_limited: Family<One, Counter>,
+    tickets: Counter,
     connections: Gauge,
     connections_refused: Counter,
     panics: Counter,
@@ -168,6 +170,7 @@ impl Default for Metrics {
             keys_used: Family::default(),
             unauthorized: Family::default(),
             rate_limited: Family::default(),
+            tickets: Counter::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             panics: Counter::default(),
@@ -199,9 +202,10 @@ impl Default for Metrics {
             "Agents on hold, in error or no longer on the contact right after a departure",
             &new.agents_wrong,
         );
+        counter("tickets_issued", "Tickets issued for directive streams", &new.tickets);
         counter(
             "connections_refused",
-            "Connections refused because http.max_connections was reached",
+            "Connections refused because a limit was reached and none was idle",
             &new.connections_refused,
         );
         counter(
@@ -394,6 +398,7 @@ impl MetricsRecorder for Metrics {
                 self.legs_checked.inc_by(*ended);
                 self.legs_missed.inc_by(*missed)
             }
+            MetricEvent::TicketIssued => self.tickets.inc(),
             MetricEvent::Overdue => self.overdue_ever.inc(),
             MetricEvent::CustomerCallEnded => self.customer_calls_ended.inc(),
             MetricEvent::SilentLeave { call_ended, expected } => {
@@ -425,53 +430,4 @@ impl MetricsRecorder for Metrics {
 }
 
 #[cfg(test)]
-mod tests {
-    use sidedoor_domain::supervision::Origin;
-
-    use super::*;
-
-    #[test]
-    fn metrics_include_events_and_initial_zeros() {
-        let metrics = Metrics::default();
-        metrics.count(&MetricEvent::Began(Origin::Api));
-        metrics.count(&MetricEvent::Recorded(0.2));
-        let text = metrics.exposition(&Now {
-            active: &[("LEAVING", 2)],
-            overdue: 1,
-            rows: &[("FAILED", 3)],
-            streams: 4,
-            paused: true,
-            api_share: Some(0.25),
-            keys_used: &[("lightning", "previous", 1_800_000_000)],
-            unauthorized: &[("unknown_key", 5)],
-            rate_limited: &[("caller", 6)],
-            connections: 7,
-            connections_refused: 8,
-            panics: 9,
-        });
-        for line in [
-            "sidedoor_customer_calls_ended_total 0",
-            "sidedoor_supervisions_begun_total{origin=\"API\"} 1",
-            "sidedoor_supervisions_active{state=\"LEAVING\"} 2",
-            "sidedoor_leaves_overdue_now 1",
-            "sidedoor_rows{state=\"FAILED\"} 3",
-            "sidedoor_directive_streams 4",
-            "sidedoor_deliveries_paused 1",
-            "sidedoor_salesforce_api_share 0.25",
-            "sidedoor_departure_to_row_seconds_count 1",
-            "sidedoor_api_key_last_used_timestamp_seconds{caller=\"lightning\",which=\"previous\"} 1800000000",
-            "sidedoor_unauthorized_total{why=\"unknown_key\"} 5",
-            "sidedoor_rate_limited_total{limit=\"caller\"} 6",
-            "sidedoor_connections 7",
-            "sidedoor_connections_refused_total 8",
-            "sidedoor_panics_total 9",
-            "# EOF",
-        ] {
-            assert!(text.contains(line), "{line} is missing:\n{text}");
-        }
-        assert!(
-            !metrics.exposition(&Now::default()).contains("LEAVING"),
-            "a state without supervisions is left out"
-        );
-    }
-}
+mod tests;

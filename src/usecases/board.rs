@@ -13,9 +13,11 @@ pub mod agents;
 pub mod follow;
 pub(crate) mod picture;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sidedoor_domain::authority::Caller;
+use sidedoor_domain::ids::UserId;
 use sidedoor_domain::ports::VendorError;
 
 use crate::usecases::context::UseCaseContext;
@@ -25,14 +27,14 @@ use crate::usecases::error::{UseCaseError, from_store_error};
 #[derive(Clone)]
 pub struct BoardService {
     ctx: UseCaseContext,
-    streams: Arc<AtomicUsize>,
+    streams: OpenStreams,
 }
 
 impl BoardService {
     pub(crate) fn new(ctx: UseCaseContext) -> Self {
         Self {
             ctx,
-            streams: Arc::default(),
+            streams: OpenStreams::default(),
         }
     }
 }
@@ -53,20 +55,82 @@ pub enum BoardError {
 
 from_store_error!(BoardError);
 
+/// The most streams of one supervisor.
+const STREAMS_OF_ONE: usize = 16;
+
+/// A caller: the credential's name, and the supervisor that it names.
+type StreamsKey = (String, Option<UserId>);
+
+/// The open streams of each caller. A caller without any is not listed.
+#[derive(Debug, Clone, Default)]
+struct OpenStreams(Arc<Mutex<BTreeMap<StreamsKey, usize>>>);
+
+impl OpenStreams {
+    fn by_caller(&self) -> MutexGuard<'_, BTreeMap<StreamsKey, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a stream, if there are fewer than `most` altogether and the caller has fewer than its share: some for a supervisor, half
+    /// of all for a caller that acts for many.
+    fn open(&self, caller: &Caller, most: usize) -> Option<StreamPlace> {
+        let share = if caller.names_one_supervisor() {
+            STREAMS_OF_ONE
+        } else {
+            most.div_ceil(2).max(STREAMS_OF_ONE)
+        };
+        let key = (caller.name.clone(), caller.supervisor.clone());
+        let mut open = self.by_caller();
+        let own = open.get(&key).copied().unwrap_or(0);
+        if own >= share || open.values().sum::<usize>() >= most {
+            return None;
+        }
+        open.insert(key.clone(), own + 1);
+        Some(StreamPlace {
+            streams: self.clone(),
+            key,
+        })
+    }
+}
+
 /// One open stream. It is counted until it drops.
 #[derive(Debug)]
-struct StreamPlace(Arc<AtomicUsize>);
-
-impl StreamPlace {
-    fn take(open: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
-        let place = Self(open.clone());
-        // Above the limit, dropping the place takes the count back.
-        (open.fetch_add(1, Ordering::SeqCst) < most).then_some(place)
-    }
+struct StreamPlace {
+    streams: OpenStreams,
+    key: StreamsKey,
 }
 
 impl Drop for StreamPlace {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        let mut open = self.streams.by_caller();
+        match open.get_mut(&self.key) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => drop(open.remove(&self.key)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sidedoor_domain::authority::Scope;
+
+    use super::*;
+
+    #[test]
+    fn board_streams_of_one_caller_leave_places_for_others() {
+        let streams = OpenStreams::default();
+        let one =
+            |user: &str| Caller::new("page", vec![Scope::Supervise, Scope::Board]).naming(UserId::parse(user).ok());
+        let count = |caller: &Caller| {
+            let open: Vec<_> = std::iter::from_fn(|| streams.open(caller, 40)).collect();
+            open.len()
+        };
+        assert_eq!((count(&one("sup-1")), count(&one("sup-2"))), (16, 16));
+        assert_eq!(count(&Caller::new("wall", vec![Scope::Board])), 20);
+        let held: Vec<_> = std::iter::from_fn(|| streams.open(&one("sup-1"), 40)).collect();
+        assert_eq!((held.len(), count(&one("sup-2"))), (16, 16));
+        let more: Vec<_> = std::iter::from_fn(|| streams.open(&one("sup-2"), 40)).collect();
+        assert_eq!((more.len(), count(&one("sup-3"))), (16, 8), "40 altogether");
+        drop((held, more));
+        assert!(streams.by_caller().is_empty());
     }
 }

@@ -8,7 +8,10 @@
 //! repeat does not change it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{KeyRecord, KeyUse, KeyWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
@@ -16,6 +19,7 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use crate::usecases::RequestContext;
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::UseCaseError;
+use crate::usecases::expiring_cache::ExpiringCache;
 use crate::usecases::in_flight::InFlightGuard;
 
 /// The answer to a request whose key was used before.
@@ -36,6 +40,9 @@ pub enum IdempotencyError {
     /// The first request with this key is still running.
     #[error("the first request with this idempotency key is still running")]
     KeyRunning,
+    /// The caller has as many keys in the store as it may.
+    #[error("too many idempotency keys of this caller are in use")]
+    KeyLimitReached,
     /// A reason that every area shares.
     #[error(transparent)]
     Common(#[from] UseCaseError),
@@ -59,11 +66,52 @@ impl std::fmt::Debug for OnlyWithKey {
 #[derive(Clone)]
 pub struct IdempotencyService {
     ctx: UseCaseContext,
+    /// How many keys each caller has in the store, as far as known.
+    held: ExpiringCache<String, Arc<AtomicU32>>,
 }
+
+/// The most callers whose keys are counted, and how long a count is used.
+const MAX_CALLERS: u64 = 10_000;
+const COUNTED_FOR: Duration = Duration::from_secs(60);
 
 impl IdempotencyService {
     pub(crate) fn new(ctx: UseCaseContext) -> Self {
-        Self { ctx }
+        Self {
+            ctx,
+            held: ExpiringCache::new(MAX_CALLERS, COUNTED_FOR),
+        }
+    }
+
+    /// Whether this caller may use this key: it is in the store already, or the caller has fewer than it may. So no caller fills the
+    /// store with keys, and a repeat is answered nevertheless.
+    ///
+    /// # Errors
+    /// [`IdempotencyError::KeyLimitReached`], or the store's.
+    pub async fn require_share(&self, caller: &Caller, key: &KeyUse) -> Result<(), IdempotencyError> {
+        let limits = self.ctx.settings.keys;
+        let most = if caller.names_one_supervisor() {
+            limits.supervisor
+        } else {
+            limits.caller
+        };
+        let held = match self.held.get(&key.caller, self.ctx.now()) {
+            Some(held) => held,
+            None => {
+                let counted = self.ctx.store().keys_of(&key.caller).await?;
+                let counted = Arc::new(AtomicU32::new(counted));
+                self.held.insert(key.caller.clone(), counted.clone(), self.ctx.now());
+                counted
+            }
+        };
+        if held.load(Ordering::Relaxed) < most {
+            // Too many after a repeat or a failure, until the keys are counted again.
+            held.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        match self.ctx.store().key(&key.caller, &key.key).await? {
+            Some(_) => Ok(()),
+            None => Err(IdempotencyError::KeyLimitReached),
+        }
     }
 
     /// For a request that begins; `None` if another one with its key is running.

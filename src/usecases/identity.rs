@@ -5,12 +5,14 @@
 
 pub(crate) mod name_cache;
 pub mod names;
+mod own_names;
 pub mod supervisors;
 mod token_binding;
 
 use sidedoor_domain::authority::Unbound;
 use sidedoor_domain::ports::VendorError;
 
+use crate::usecases::caller_queues::CallerQueues;
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
 
@@ -19,14 +21,21 @@ use crate::usecases::error::{UseCaseError, from_store_error};
 pub struct IdentityResolver {
     ctx: UseCaseContext,
     usernames: supervisors::UsernameCache,
+    unknown_usernames: supervisors::UnknownUsernames,
     claims: token_binding::ClaimCache,
+    own: own_names::OwnNames,
+    /// Look-ups of names that callers make up.
+    look_ups: CallerQueues,
 }
 
 impl IdentityResolver {
     pub(crate) fn new(ctx: UseCaseContext) -> Self {
         Self {
             usernames: supervisors::username_cache(ctx.settings.username_cache_ttl),
+            unknown_usernames: supervisors::unknown_usernames(ctx.settings.username_cache_ttl),
             claims: token_binding::ClaimCache::new(ctx.settings.username_cache_ttl),
+            own: own_names::OwnNames::new(ctx.settings.username_cache_ttl, ctx.settings.intervals.name_unknown),
+            look_ups: CallerQueues::new(supervisors::LOOK_UPS_A_CALLER),
             ctx,
         }
     }

@@ -33,6 +33,7 @@ pub struct MonitoringService {
     identity: Arc<IdentityResolver>,
     idempotency: IdempotencyService,
     leaving: Arc<LeavingService>,
+    agents: agent_contact::AgentsSeen,
 }
 
 impl MonitoringService {
@@ -51,6 +52,7 @@ impl MonitoringService {
             identity,
             idempotency,
             leaving,
+            agents: agent_contact::AgentsSeen::default(),
         }
     }
 }
@@ -99,8 +101,10 @@ pub enum MonitoringError {
     ContactFull {
         /// The supervision, which is FAILED.
         supervision: SupervisionId,
-        /// The known supervisors on the contact.
+        /// The known supervisors on the contact whose supervisions the caller may see.
         on_call: Vec<SupervisorOnCall>,
+        /// How many supervisors are known to be on the contact.
+        others: usize,
     },
     /// Connect did not join the supervisor.
     #[error("{code}: {detail}")]

@@ -17,6 +17,7 @@ pub struct ReportService {
     ctx: UseCaseContext,
     deliveries: DeliveryService,
     directives: DirectiveService,
+    tickets: audit::TicketLines,
 }
 
 impl ReportService {
@@ -25,6 +26,7 @@ impl ReportService {
             ctx,
             deliveries,
             directives,
+            tickets: audit::TicketLines::default(),
         }
     }
 }

@@ -109,6 +109,8 @@ pub struct UseCaseSettings {
     pub coverage_goal_percent: Option<u8>,
     /// How long data is kept.
     pub retention: RetentionPeriods,
+    /// How many idempotency keys are kept.
+    pub keys: KeyLimits,
     /// How long a user name is mapped to the same user without asking the vendor again.
     pub username_cache_ttl: Duration,
     /// How the Salesforce Users of supervisors and agents are looked up; `None` for not at all.
@@ -195,6 +197,15 @@ pub struct DeliverySettings {
     pub find_voice_calls: bool,
     /// Whether to look for the MessagingSession of a chat.
     pub find_messaging_sessions: bool,
+}
+
+/// How many idempotency keys are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyLimits {
+    /// Of each caller that acts for many supervisors.
+    pub caller: u32,
+    /// Of each supervisor.
+    pub supervisor: u32,
 }
 
 /// How long data is kept.

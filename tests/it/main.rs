@@ -126,13 +126,18 @@ mod security {
     mod audit;
     mod authority_matrix;
     mod authority_routes;
+    mod barge;
+    mod bulkheads;
+    mod claimed;
     mod event_senders;
     mod hostile_input;
+    mod load;
     mod log_injection;
     mod open_mode;
     mod proxies;
     mod request_heads;
     mod security_doc;
+    mod shares;
     mod tls;
     mod tls_limits;
     mod token_keys;

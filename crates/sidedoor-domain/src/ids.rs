@@ -1,7 +1,9 @@
 //! Ids. Each kind is a type of its own, so that the compiler finds ids that are mixed up. A [`ContactId`] names the customer's
 //! conversation, and no function in this crate ends one.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -32,7 +34,7 @@ fn check(what: &'static str, max: usize, raw: &str) -> Result<(), BadName> {
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $what:literal, $max:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $type(String);
 
@@ -75,19 +77,57 @@ macro_rules! name {
 }
 
 name! {
-    /// The id of a customer's contact in Amazon Connect (1 to 256 characters in its API model).
+    /// The id of a customer's contact in Amazon Connect (1 to 256 characters in its API model). It is a UUID, so ids that differ only in
+    /// upper and lower case are equal. The spelling is kept.
     ContactId, "contactId", 256
 }
+
+impl ContactId {
+    fn folded(&self) -> impl Iterator<Item = u8> {
+        self.0.bytes().map(|byte| byte.to_ascii_lowercase())
+    }
+}
+
+impl PartialEq for ContactId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for ContactId {}
+
+impl PartialOrd for ContactId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ContactId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.folded().cmp(other.folded())
+    }
+}
+
+impl Hash for ContactId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.folded().for_each(|byte| state.write_u8(byte));
+        state.write_u8(0xFF);
+    }
+}
+
 name! {
     /// The id of an Amazon Connect user (1 to 256 characters in its API model).
+    #[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
     UserId, "connectUserId", 256
 }
 name! {
     /// The name of an AWS Region, such as `us-west-2`.
+    #[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
     RegionName, "region", 32
 }
 name! {
     /// The name of a configured Connect instance (`[connect.instances.<name>]`).
+    #[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
     InstanceName, "instance", 64
 }
 
@@ -207,6 +247,18 @@ mod tests {
         for good in ["a", "12345678-1234-1234-1234-123456789012", "A_b.c:d", &"x".repeat(256)] {
             assert_eq!(ContactId::parse(good).expect("acceptable").as_str(), good);
         }
+    }
+
+    #[test]
+    fn contact_ids_in_upper_and_lower_case_are_one_id() {
+        use std::collections::{BTreeSet, HashSet};
+        let id = |raw: &str| ContactId::parse(raw).expect("acceptable");
+        let spellings = ["12ab-cd", "12AB-CD", "12aB-Cd"].map(id);
+        assert_eq!(spellings.iter().collect::<BTreeSet<_>>().len(), 1);
+        assert_eq!(spellings.iter().collect::<HashSet<_>>().len(), 1);
+        assert_eq!(spellings[1].as_str(), "12AB-CD", "the spelling is kept");
+        assert!(id("a") != id("b") && id("A") < id("b") && id("a") < id("B"));
+        assert_ne!(id("12ab"), id("12ab-cd"));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Tokens: JWTs that a configured issuer has signed (RFC 7519, and what RFC 8725 advises).
 //!
 //! The algorithm must be on the issuer's list and fit the key; the key comes from the configuration and never
-//! from the token; `iss`, `aud` and `exp` are required and verified, `nbf` is verified if present. The supervisor's claim
-//! binds the caller to one supervisor.
+//! from the token; `iss`, `aud` and `exp` are required and verified, `nbf` and `iat` are verified if present, and no token lives longer
+//! than configured. The supervisor's claim binds the caller to one supervisor.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::Deserialize;
@@ -66,6 +67,8 @@ pub struct IssuerSettings {
     pub algorithms: Vec<String>,
     /// The largest accepted difference between its clock and ours.
     pub leeway: Duration,
+    /// The greatest age of its tokens, and the longest time for which they are good.
+    pub max_age: Duration,
 }
 
 #[derive(Debug)]
@@ -98,6 +101,8 @@ pub(super) struct Verified {
     pub(super) board: BoardLimits,
     /// The claim that names the supervisor.
     pub(super) claim: Claim,
+    /// When it ends, with the leeway of its issuer.
+    pub(super) expires_at: Timestamp,
 }
 
 /// Whether a bearer credential has the three parts of a signed token.
@@ -110,7 +115,15 @@ pub(in crate::http) fn unproven(token: &[u8]) -> Option<String> {
     let header = jsonwebtoken::decode_header(token).ok()?;
     check_header(&header).ok()?;
     let claims: Map<String, Value> = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
-    let settings = IssuerSettings {
+    any_issuer()
+        .names(&claims, Timestamp::UNIX_EPOCH)
+        .ok()
+        .map(|verified| verified.name)
+}
+
+/// Settings that are good for no token.
+fn any_issuer() -> IssuerSettings {
+    IssuerSettings {
         issuer: "https://issuer.example".into(),
         audience: "sidedoor".into(),
         keys: KeysFrom::File(PathBuf::new()),
@@ -122,8 +135,8 @@ pub(in crate::http) fn unproven(token: &[u8]) -> Option<String> {
         board: BoardLimits::default(),
         algorithms: Vec::new(),
         leeway: Duration::ZERO,
-    };
-    settings.names(&claims).ok().map(|verified| verified.name)
+        max_age: Duration::ZERO,
+    }
 }
 
 /// The number of keys in bytes that are read as a JWK and as PEM; for fuzzing.
@@ -233,7 +246,13 @@ impl Issuer {
         let issuer = &self.settings.issuer;
         for key in keys {
             match jsonwebtoken::decode::<Map<String, Value>>(token, key.decoding(), &validation) {
-                Ok(good) => return self.settings.names(&good.claims),
+                Ok(good) => {
+                    let expires_at = self.settings.expiry(&good.claims, now()).map_err(|why| {
+                        tracing::info!(issuer, why, "a token of {issuer} is refused: {why}");
+                        Denied::Token
+                    })?;
+                    return self.settings.names(&good.claims, expires_at);
+                }
                 Err(e) if matches!(e.kind(), ErrorKind::InvalidSignature) => {}
                 // At `info`, because the issuer has signed the token: an operator may have to fix a setting.
                 Err(e) => {
@@ -249,7 +268,33 @@ impl Issuer {
 }
 
 impl IssuerSettings {
-    fn names(&self, claims: &Map<String, Value>) -> Result<Verified, Denied> {
+    /// When a token with these claims ends, if it is not too old and is not good for too long. Times are in seconds since 1970.
+    fn expiry(&self, claims: &Map<String, Value>, now: i64) -> Result<Timestamp, &'static str> {
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        let (leeway, max_age) = (seconds(self.leeway), seconds(self.max_age));
+        let time = |claim: &str| {
+            claims
+                .get(claim)
+                .map(|value| whole_seconds(value).ok_or("a time in it is no time"))
+        };
+        let exp = time("exp").ok_or("it does not end")??;
+        let issued = match time("iat") {
+            None => None,
+            Some(iat) => Some(iat?),
+        };
+        if issued.is_some_and(|iat| iat > now.saturating_add(leeway)) {
+            return Err("it was issued in the future");
+        }
+        if issued.is_some_and(|iat| now.saturating_sub(iat) > max_age.saturating_add(leeway)) {
+            return Err("it is too old");
+        }
+        if exp.saturating_sub(issued.unwrap_or(now)) > max_age {
+            return Err("it is good for too long");
+        }
+        Timestamp::from_second(exp.saturating_add(leeway)).map_err(|_| "a time in it is no time")
+    }
+
+    fn names(&self, claims: &Map<String, Value>, expires_at: Timestamp) -> Result<Verified, Denied> {
         let IssuerSettings {
             issuer,
             supervisor_claim: claim,
@@ -277,8 +322,23 @@ impl IssuerSettings {
                 value: value.to_owned(),
                 instance: self.instance.clone(),
             },
+            expires_at,
         })
     }
+}
+
+/// The time by which the library verifies `exp` and `nbf`, in seconds since 1970.
+fn now() -> i64 {
+    i64::try_from(jsonwebtoken::get_current_timestamp()).unwrap_or(i64::MAX)
+}
+
+/// A NumericDate (RFC 7519), which may have a fraction.
+fn whole_seconds(value: &Value) -> Option<i64> {
+    /// The largest integer that every smaller one of is exact in a double.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let fraction = || value.as_f64().filter(|seconds| seconds.abs() < EXACT);
+    #[allow(clippy::cast_possible_truncation, reason = "it is within the bounds of an i64")]
+    value.as_i64().or_else(|| fraction().map(|seconds| seconds as i64))
 }
 
 fn why(kind: &ErrorKind) -> &'static str {
@@ -314,6 +374,38 @@ mod tests {
             with(&|h| h.cty = Some("JWT".into())),
         ] {
             assert!(refused.is_err());
+        }
+    }
+
+    #[test]
+    fn token_life_is_bounded_by_its_issuer() {
+        let settings = IssuerSettings {
+            leeway: Duration::from_secs(30),
+            max_age: Duration::from_secs(600),
+            ..any_issuer()
+        };
+        let now = 1_800_000_000;
+        let expiry = |iat: Option<Value>, exp: Value| {
+            let mut claims = Map::from_iter([("exp".to_owned(), exp)]);
+            claims.extend(iat.map(|iat| ("iat".to_owned(), iat)));
+            settings.expiry(&claims, now).map(|at| at.as_second() - now)
+        };
+        let after = |seconds: i64| Value::from(now + seconds);
+        assert_eq!(expiry(Some(after(0)), after(600)), Ok(630));
+        assert_eq!(expiry(Some(after(30)), after(100)), Ok(130), "within the leeway");
+        assert_eq!(expiry(None, after(600)), Ok(630));
+        assert_eq!(expiry(Some(Value::from(1.8e9)), Value::from(1.8e9 + 60.5)), Ok(90));
+        for (iat, exp, why) in [
+            (Some(after(31)), after(100), "future"),
+            (Some(after(-631)), after(-31), "too old"),
+            (Some(after(0)), after(601), "too long"),
+            (Some(after(-600)), after(1), "too long"),
+            (None, after(601), "too long"),
+            (Some(Value::from("now")), after(10), "no time"),
+            (Some(after(0)), Value::from(1e300), "no time"),
+        ] {
+            let refused = expiry(iat.clone(), exp.clone()).expect_err("refused");
+            assert!(refused.contains(why), "{iat:?} {exp}: {refused}");
         }
     }
 

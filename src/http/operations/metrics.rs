@@ -43,7 +43,7 @@ pub(crate) async fn handle(State(app): State<AppState>, Authenticated(by): Authe
         keys_used: app.credentials.keys_used(),
         unauthorized: app.credentials.refused(),
         rate_limited: app.limits.refused(),
-        connections: app.connections.open(),
+        connections: app.connections.count(),
         connections_refused: app.connections.refused(),
     };
     let text = (app.exposition)(&standing, &here);

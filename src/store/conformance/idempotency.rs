@@ -8,6 +8,7 @@ use super::samples::*;
 
 on_every_store! { store:
     key_is_taken_once_for_each_caller,
+    keys_are_counted_by_caller,
     key_keeps_the_answer_of_its_request,
     key_is_answered_or_freed_only_by_its_claim,
     key_that_was_freed_is_taken_again,
@@ -42,6 +43,21 @@ async fn key_is_taken_once_for_each_caller(store: &dyn Store) {
     };
     assert!(write(store, take(of_another)).await.is_done());
     assert_eq!(store.key("nobody", "k").await.expect("read"), None);
+}
+
+async fn keys_are_counted_by_caller(store: &dyn Store) {
+    for name in ["a", "b", "c"] {
+        write(store, KeyWrite::Take(key(name, "f"), None, at(0))).await;
+    }
+    let of_another = KeyUse {
+        caller: "c2".into(),
+        ..key("a", "f")
+    };
+    write(store, KeyWrite::Take(of_another, None, at(0))).await;
+    write(store, KeyWrite::Forget(key("b", "f"))).await;
+    for (caller, number) in [("c", 2), ("c2", 1), ("b", 0), ("d", 0)] {
+        assert_eq!(store.keys_of(caller).await.expect("read"), number, "{caller}");
+    }
 }
 
 async fn key_keeps_the_answer_of_its_request(store: &dyn Store) {

@@ -1,5 +1,7 @@
 //! Supervisions: writes, and reads of one supervision, one supervisor and one contact.
 
+use sidedoor_domain::ids::ContactId;
+use sidedoor_domain::ports::store::Filter;
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError};
 use sidedoor_domain::supervision::{Channel, State};
 
@@ -18,6 +20,7 @@ on_every_store! { store:
     unfinished_supervisions_are_resumed_oldest_first,
     left_supervisions_are_listed_latest_end_first,
     over_on_lists_the_left_ones_newest_first,
+    contact_is_found_in_any_spelling,
     supervisors_are_listed_once_sorted_and_paged,
     counts_are_by_state,
 }
@@ -204,6 +207,41 @@ async fn over_on_lists_the_left_ones_newest_first(store: &dyn Store) {
     };
     assert_eq!(over(10).await, [all[2].id, all[1].id, all[0].id]);
     assert_eq!(over(1).await, [all[2].id]);
+}
+
+async fn contact_is_found_in_any_spelling(store: &dyn Store) {
+    let stored = [
+        left("12ab-CD", "user-1", "leg-1", at(1)),
+        left("12AB-CD", "user-1", "leg-2", at(2)),
+        monitoring("12ab-cd", "user-2", "leg-3"),
+        monitoring("12ab-ce", "user-3", "leg-4"),
+    ];
+    for s in &stored {
+        done(store, insert(s)).await;
+    }
+    for spelling in ["12ab-cd", "12AB-CD", "12Ab-cD"] {
+        let wanted = contact(spelling);
+        let active = store.active_on(&main_instance(), &wanted).await.expect("read");
+        assert_eq!(ids(&active), [stored[2].id], "{spelling}");
+        let over = store
+            .over_on(&main_instance(), &wanted, &user("user-1"), 10)
+            .await
+            .expect("read");
+        assert_eq!(over.len(), 2, "{spelling}");
+        let filter = Filter {
+            contact: Some(wanted),
+            limit: 10,
+            ..Filter::default()
+        };
+        let listed = store.list(&filter).await.expect("read");
+        assert_eq!(listed.len(), 3, "{spelling}");
+        let spelt = listed
+            .iter()
+            .find(|s| s.supervision.id == stored[1].id)
+            .expect("listed");
+        let kept = spelt.supervision.contact.as_ref().map(ContactId::as_str);
+        assert_eq!(kept, Some("12AB-CD"), "the spelling is kept");
+    }
 }
 
 async fn supervisors_are_listed_once_sorted_and_paged(store: &dyn Store) {

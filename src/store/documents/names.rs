@@ -19,6 +19,8 @@ pub(super) struct NamesDocument {
     #[serde(default, skip_serializing_if = "super::is_false")]
     agent_asked: bool,
     #[serde(default, skip_serializing_if = "super::is_false")]
+    agent_claimed: bool,
+    #[serde(default, skip_serializing_if = "super::is_false")]
     unsent: bool,
     #[serde(default, skip_serializing_if = "super::is_false")]
     is_complete: bool,
@@ -33,6 +35,7 @@ impl Default for NamesDocument {
             queue: None,
             supervisor_asked: false,
             agent_asked: false,
+            agent_claimed: false,
             unsent: false,
             is_complete: true,
         }
@@ -54,6 +57,7 @@ impl From<Names> for NamesDocument {
             queue: from.queue,
             supervisor_asked: from.supervisor_asked,
             agent_asked: from.agent_asked,
+            agent_claimed: from.agent_claimed,
             unsent: from.unsent,
             is_complete: from.is_complete,
         }
@@ -69,6 +73,7 @@ impl From<NamesDocument> for Names {
             queue: from.queue,
             supervisor_asked: from.supervisor_asked,
             agent_asked: from.agent_asked,
+            agent_claimed: from.agent_claimed,
             unsent: from.unsent,
             is_complete: from.is_complete,
         }

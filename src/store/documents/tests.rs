@@ -69,6 +69,7 @@ fn full() -> Supervision {
         queue: Some("Claims".into()),
         supervisor_asked: true,
         agent_asked: true,
+        agent_claimed: false,
         unsent: true,
         is_complete: true,
     };

@@ -32,6 +32,12 @@ impl Keys {
         Some(&row.record)
     }
 
+    fn number_of(&self, caller: &str) -> u32 {
+        let theirs = self.0.range((caller.to_owned(), String::new())..);
+        let number = theirs.take_while(|((of, _), _)| of == caller).count();
+        u32::try_from(number).unwrap_or(u32::MAX)
+    }
+
     pub(super) fn write(&mut self, incarnation: &str, write: &KeyWrite) {
         let (KeyWrite::Take(key, ..) | KeyWrite::Answer(key, ..) | KeyWrite::Forget(key)) = write;
         let place = (key.caller.clone(), key.key.clone());
@@ -66,6 +72,10 @@ impl Keys {
 impl IdempotencyStore for MemoryStore {
     async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, StoreError> {
         self.read("key", |t| t.keys.get(caller, key).cloned()).await
+    }
+
+    async fn keys_of(&self, caller: &str) -> Result<u32, StoreError> {
+        self.read("keys_of", |t| t.keys.number_of(caller)).await
     }
 
     fn incarnation(&self) -> &str {

@@ -16,7 +16,7 @@ macro_rules! select_with_legs {
         select_stored!(
             $rest,
             ", (SELECT COUNT(*) FROM supervisions o
-                WHERE o.contact_id = s.contact_id AND +o.instance = s.instance AND +o.leg_id IS NOT NULL) AS legs_of_contact",
+                WHERE o.contact_id = s.contact_id COLLATE NOCASE AND +o.instance = s.instance AND +o.leg_id IS NOT NULL) AS legs_of_contact",
             $from
         )
     };

@@ -19,7 +19,7 @@ macro_rules! handled {
     ($rest:literal) => {
         concat!(
             "SELECT instance, contact_id, ended_at, channel, queue, agent, EXISTS (SELECT 1 FROM supervisions s
-               WHERE s.contact_id = h.contact_id AND +s.instance = h.instance AND +s.leg_id IS NOT NULL) AS supervised
+               WHERE s.contact_id = h.contact_id COLLATE NOCASE AND +s.instance = h.instance AND +s.leg_id IS NOT NULL) AS supervised
              FROM handled_contacts h WHERE h.ended_at ",
             $rest
         )

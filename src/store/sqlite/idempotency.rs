@@ -1,15 +1,45 @@
 //! Idempotency keys.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
-use sidedoor_domain::ports::store::{KeyRecord, KeyUse, KeyWrite};
+use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{IdempotencyStore, KeyRecord, KeyUse, KeyWrite};
 
-use super::rows::{Answer, first, get, millis, optional_text, run, supervision_id, unpacked, unreadable};
+use super::SqliteStore;
+use super::rows::{Answer, count, first, get, millis, optional_text, run, supervision_id, unpacked, unreadable};
 use crate::store::documents;
 
 /// A caller's key. The readers and the writer select it.
 const SELECT_KEY: &str = "SELECT fingerprint, supervision_id, taken_by, status, body, packed FROM idempotency_keys WHERE caller = ? AND key = ?";
 
-pub(super) fn key(db: &Connection, caller: &str, key: &str) -> Answer<Option<KeyRecord>> {
+#[async_trait]
+impl IdempotencyStore for SqliteStore {
+    async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, StoreError> {
+        let (caller, key) = (caller.to_owned(), key.to_owned());
+        self.readers.read(move |db| self::key(db, &caller, &key)).await
+    }
+
+    async fn keys_of(&self, caller: &str) -> Result<u32, StoreError> {
+        let caller = caller.to_owned();
+        self.readers.read(move |db| keys_of(db, &caller)).await
+    }
+
+    fn incarnation(&self) -> &str {
+        &self.incarnation
+    }
+}
+
+fn keys_of(db: &Connection, caller: &str) -> Answer<u32> {
+    let number = first(
+        db,
+        "SELECT COUNT(*) AS number FROM idempotency_keys WHERE caller = ?",
+        [caller],
+        |row| count(row, "number"),
+    )?;
+    Ok(number.unwrap_or(0))
+}
+
+fn key(db: &Connection, caller: &str, key: &str) -> Answer<Option<KeyRecord>> {
     first(db, SELECT_KEY, [caller, key], record)
 }
 

@@ -90,7 +90,10 @@ const BY_INDEX: [(&str, &str); 14] = [
         "s.connect_user_id = ?\n         AND s.state IN",
         "supervisions_unfinished_by_user",
     ),
-    ("s.contact_id = ?\n         AND +s.state IN", "supervisions_by_contact"),
+    (
+        "s.contact_id = ? COLLATE NOCASE\n         AND +s.state IN",
+        "supervisions_by_contact",
+    ),
     (
         "AND +connect_user_id = ? AND +state = 'LEFT'",
         "supervisions_by_contact",

@@ -36,7 +36,7 @@ pub(super) fn active_on(
     contact: &ContactId,
 ) -> Answer<Vec<StoredSupervision>> {
     let sql = select_stored!(
-        "WHERE +s.instance = ? AND s.contact_id = ?
+        "WHERE +s.instance = ? AND s.contact_id = ? COLLATE NOCASE
          AND +s.state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING') ORDER BY s.id LIMIT 200"
     );
     all(db, sql, params![instance.as_str(), contact.as_str()], stored)
@@ -78,7 +78,10 @@ fn select_page(filter: &Filter, state: Option<State>, page: &Page) -> Statement 
         }
     };
     in_state(&mut conditions, state.filter(|state| !state.is_final()));
-    conditions.equal("s.contact_id", filter.contact.as_ref().map(ContactId::as_str));
+    conditions.equal(
+        "s.contact_id COLLATE NOCASE",
+        filter.contact.as_ref().map(ContactId::as_str),
+    );
     conditions.equal("s.connect_user_id", filter.supervisor.as_ref().map(UserId::as_str));
     conditions.equal("s.agent_id", filter.agent.as_ref().map(UserId::as_str));
     if filter.overdue == Some(true) {
@@ -113,7 +116,7 @@ pub(super) fn over_on(
 ) -> Answer<Vec<SupervisionId>> {
     all(
         db,
-        "SELECT id FROM supervisions WHERE +instance = ? AND contact_id = ? AND +connect_user_id = ? AND +state = 'LEFT'
+        "SELECT id FROM supervisions WHERE +instance = ? AND contact_id = ? COLLATE NOCASE AND +connect_user_id = ? AND +state = 'LEFT'
          ORDER BY id DESC LIMIT ?",
         params![instance.as_str(), contact.as_str(), user.as_str(), limit],
         |row| supervision_id(row, "id"),

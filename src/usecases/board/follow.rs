@@ -48,7 +48,7 @@ impl BoardService {
     /// Those of [`BoardService::agents`], and [`BoardError::StreamLimitReached`].
     pub fn follow(&self, filter: &BoardFilter, request: &RequestContext) -> Result<BoardStream, BoardError> {
         let instance = self.checked_instance(filter, request)?;
-        let place = StreamPlace::take(&self.streams, self.ctx.settings.streams);
+        let place = self.streams.open(&request.caller, self.ctx.settings.streams);
         Ok(BoardStream {
             service: self.clone(),
             pictures: self.look(&instance),

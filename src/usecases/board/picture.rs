@@ -106,6 +106,19 @@ impl Boards {
         board.picture.send_replace(Arc::new(picture));
     }
 
+    /// What the board shows of an agent, if Connect was asked at `since` or later.
+    pub(crate) fn seen_since(&self, instance: &InstanceName, agent: &UserId, since: Timestamp) -> Option<UserDataSeen> {
+        let boards = self.boards();
+        let picture = boards.get(instance)?.picture.borrow();
+        let agent = picture.agents.get(agent).filter(|_| picture.as_of >= Some(since))?;
+        Some(UserDataSeen {
+            contacts: agent.contacts.clone(),
+            users: BTreeMap::from([(agent.user.to_string(), agent.state.clone())]),
+            is_complete: picture.is_complete,
+            answered_elsewhere: None,
+        })
+    }
+
     /// A round failed, so the board shows what it showed before.
     pub(crate) fn note_failure(&self, instance: &InstanceName, failure: VendorError) {
         let mut boards = self.boards();

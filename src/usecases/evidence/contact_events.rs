@@ -243,7 +243,7 @@ impl EvidenceService {
                     return None;
                 }
                 s.watch.contact_end_claimed_at = Some(self.ctx.now());
-                if s.agent.is_none() {
+                if !s.knows_agent() {
                     s.set_agent(agent.clone());
                 }
                 // Wait a moment, because the leg's own event is probably in flight and saves the call.

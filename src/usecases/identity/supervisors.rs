@@ -4,18 +4,23 @@
 
 use std::time::Duration;
 
-use sidedoor_domain::authority::{Claim, ClaimKind, Scope, Unbound};
+use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::ports::{Operation, VendorError, VendorErrorCode, Verdict};
 
 use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::expiring_cache::ExpiringCache;
+use crate::usecases::identity::own_names::only_user;
 use crate::usecases::identity::{IdentityError, IdentityResolver};
 use crate::usecases::monitoring::start::StartRequest;
 
 /// The most names in the cache.
 const MAX_USERNAMES: u64 = 10_000;
+/// How long a name without exactly one user is not looked up again.
+const UNKNOWN_TTL: Duration = Duration::from_secs(30);
+/// How many names a caller looks up at a time.
+pub(super) const LOOK_UPS_A_CALLER: usize = 4;
 
 /// A supervisor as a caller refers to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +33,29 @@ pub enum SupervisorRef {
 
 /// The Connect users by instance and lower-case user name.
 pub(super) type UsernameCache = ExpiringCache<(InstanceName, String), UserId>;
+
+/// Names that no user has, or several; in the same form.
+pub(super) type UnknownUsernames = ExpiringCache<(InstanceName, String), HowMany>;
+
+/// How many users have a name that is not exactly one user's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HowMany {
+    None,
+    Several,
+}
+
+impl HowMany {
+    fn error(self, name: &str) -> IdentityError {
+        match self {
+            Self::None => IdentityError::SupervisorNotFound(name.to_owned()),
+            Self::Several => IdentityError::SupervisorAmbiguous(name.to_owned()),
+        }
+    }
+}
+
+pub(super) fn unknown_usernames(live: Duration) -> UnknownUsernames {
+    ExpiringCache::new(MAX_USERNAMES, UNKNOWN_TTL.min(live))
+}
 
 pub(super) fn username_cache(live: Duration) -> UsernameCache {
     ExpiringCache::new(MAX_USERNAMES, live)
@@ -45,20 +73,20 @@ impl IdentityResolver {
         let (user, name) = match supervisor {
             SupervisorRef::Id(user) => (user.clone(), None),
             SupervisorRef::Name(_)
-                if ![Scope::Supervise, Scope::SuperviseAny]
-                    .iter()
-                    .any(|s| request.caller.has(*s)) =>
+                if !request.caller.has(Scope::SuperviseAny) && only_user(&request.caller).is_none() =>
             {
                 return Err(forbidden().into());
             }
-            SupervisorRef::Name(name) => match self.find_user_by_name_in_time(instance, name, request).await {
-                // Only a caller that may act as anyone may learn whether a name exists.
-                Err(IdentityError::SupervisorNotFound(_) | IdentityError::SupervisorAmbiguous(_))
-                    if !request.caller.has(Scope::SuperviseAny) =>
-                {
-                    return Err(forbidden().into());
+            SupervisorRef::Name(name) => match only_user(&request.caller) {
+                // Such a caller gets the same answer for every name that is not its own, and Connect is not asked about it.
+                Some(own) if self.is_own_username(instance, own, name, request).await? => {
+                    (own.clone(), Some(name.clone()))
                 }
-                found => (found?, Some(name.clone())),
+                Some(_) => return Err(forbidden().into()),
+                None => (
+                    self.find_user_by_name_in_time(instance, name, request).await?,
+                    Some(name.clone()),
+                ),
             },
         };
         if request.caller.may_act_as(&user) {
@@ -70,7 +98,8 @@ impl IdentityResolver {
 
     /// The Salesforce User for the record: the given one, otherwise the one in the credential if the credential belongs to this
     /// supervisor. A given user that is not in the credential must be linked to this supervisor in Salesforce, otherwise it is
-    /// refused, because a record in another person's name is evidence against them.
+    /// refused, because a record in another person's name is evidence against them. Salesforce is asked who is linked to this
+    /// supervisor, and not about the given user.
     pub(crate) async fn resolve_salesforce_user(
         &self,
         ask: &StartRequest,
@@ -82,24 +111,15 @@ impl IdentityResolver {
             let own = request.caller.supervisor.as_ref() == Some(user);
             return Ok(request.caller.salesforce_user.clone().filter(|_| own));
         };
-        if !request.caller.may_record_as(given) {
-            let claim = Claim {
-                kind: ClaimKind::SalesforceUserId,
-                value: given.clone(),
-                instance: Some(instance.clone()),
-            };
-            match self.resolve_claim(&claim, self.ctx.time_left(request)).await {
-                Ok(theirs) if theirs == *user => {}
-                Ok(_) | Err(Unbound::NotLinked) => {
-                    return Err(UseCaseError::Forbidden(
-                        "this credential may not listen in the name of that Salesforce user",
-                    )
-                    .into());
-                }
-                Err(Unbound::Unresolved) => return Err(IdentityError::Unbound(Unbound::Unresolved)),
-            }
+        let caller = &request.caller;
+        // A credential that names another Salesforce User has answered the question already.
+        let may = caller.may_record_as(given)
+            || (caller.salesforce_user.is_none()
+                && self.is_own_salesforce_user(instance, user, given, request).await?);
+        if may {
+            return Ok(Some(given.clone()));
         }
-        Ok(Some(given.clone()))
+        Err(UseCaseError::Forbidden("this credential may not listen in the name of that Salesforce user").into())
     }
 
     /// As [`Self::find_user_by_name`], but limited to the remaining time of the request.
@@ -109,7 +129,16 @@ impl IdentityResolver {
         name: &str,
         request: &RequestContext,
     ) -> Result<UserId, IdentityError> {
-        let asked = tokio::time::timeout(self.ctx.time_left(request), self.find_user_by_name(instance, name)).await;
+        let asked = async {
+            let key = (instance.clone(), name.to_lowercase());
+            let is_known = self.usernames.contains(&key, self.ctx.now());
+            let _turn = match is_known {
+                true => None,
+                false => self.look_ups.turn(&request.caller).await,
+            };
+            self.find_user_by_name(instance, name).await
+        };
+        let asked = tokio::time::timeout(self.ctx.time_left(request), asked).await;
         asked.unwrap_or_else(|_| {
             Err(IdentityError::Vendor(VendorError {
                 operation: Operation::SearchUsers,
@@ -128,6 +157,9 @@ impl IdentityResolver {
         if let Some(known) = self.usernames.get(&key, self.ctx.now()) {
             return Ok(known);
         }
+        if let Some(how_many) = self.unknown_usernames.get(&key, self.ctx.now()) {
+            return Err(how_many.error(name));
+        }
         let mut found = self
             .ctx
             .telephony()
@@ -138,13 +170,15 @@ impl IdentityResolver {
                 tracing::warn!(%instance, code = %e.code, "could not look up a supervisor by user name: {}", e.for_operators());
                 IdentityError::Vendor(e)
             })?;
-        match (found.pop(), found.is_empty()) {
+        let how_many = match (found.pop(), found.is_empty()) {
             (Some(user), true) => {
                 self.usernames.insert(key, user.clone(), self.ctx.now());
-                Ok(user)
+                return Ok(user);
             }
-            (Some(_), false) => Err(IdentityError::SupervisorAmbiguous(name.to_owned())),
-            (None, _) => Err(IdentityError::SupervisorNotFound(name.to_owned())),
-        }
+            (Some(_), false) => HowMany::Several,
+            (None, _) => HowMany::None,
+        };
+        self.unknown_usernames.insert(key, how_many, self.ctx.now());
+        Err(how_many.error(name))
     }
 }

@@ -229,6 +229,7 @@ impl LeavingService {
             check.queue = listed.and_then(|c| c.queue.clone());
             if check.agent_after.as_ref().is_some_and(AgentAfter::is_on_the_call) {
                 check.continuity = Continuity::Continued;
+                check.agent.clone_from(&s.agent);
                 return Some(check);
             }
         }

@@ -306,8 +306,8 @@ impl MonitoringService {
             .collect())
     }
 
-    /// Connect refused a join with a code that may mean that the contact is full. If it is, returns that code and a detail that names
-    /// the supervisors on it, and schedules polls of them, because what we know of them may be out of date. If no other supervisor is
+    /// Connect refused a join with a code that may mean that the contact is full. If it is, returns that code and a detail that says
+    /// how many supervisors are on it, and schedules polls of them, because what we know of them may be out of date. If no other supervisor is
     /// on the contact, asks whether the CCP is open: Connect answers 402 for a closed one, too (amazon-connect-streams issue 816).
     async fn explain_refusal(
         &self,
@@ -342,15 +342,10 @@ impl MonitoringService {
                 })
                 .await?;
         }
-        let names = others.iter().map(|o| {
-            let id = o.supervisor.connect_user_id.as_ref().map(ToString::to_string);
-            let name = o.supervisor.username.clone().or(id);
-            name.unwrap_or_else(|| "an unknown supervisor".into())
-        });
-        let names: Vec<String> = names.collect();
+        // Without their names, because the supervisor who is refused reads it, too.
         let detail = format!(
-            "Connect accepts no further supervisor on this contact; on it are {}.",
-            names.join(", ")
+            "Connect accepts no further supervisor on this contact; {} are on it.",
+            others.len()
         );
         Ok(Some((OwnJoinFailure::ContactLimitReached.into(), detail)))
     }

@@ -6,6 +6,7 @@
 
 use jiff::SignedDuration;
 use sidedoor_domain::audit::AuditAction;
+use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::join_failure::OwnJoinFailure;
 use sidedoor_domain::ports::store::{KeyWrite, StoredSupervision, SupervisionWrite};
@@ -27,7 +28,7 @@ pub struct StartRequest {
     pub supervisor: SupervisorRef,
     /// The supervisor's Salesforce User, for the record's lookup.
     pub salesforce_user_id: Option<String>,
-    /// The Salesforce VoiceCall, for the record's lookup.
+    /// The Salesforce VoiceCall, for the record's lookup. Used only for a caller that may act as any supervisor.
     pub voice_call_id: Option<String>,
     /// The most that the supervisor may do; every join starts silent.
     pub mode: Mode,
@@ -146,8 +147,15 @@ impl MonitoringService {
             now,
             join_ttl,
         );
-        new.voice_call_id.clone_from(&ask.voice_call_id);
-        new.agent = agent;
+        // A supervisor's word is not enough: their record is linked to the VoiceCall that Salesforce finds by the contact.
+        if request.caller.has(Scope::SuperviseAny) {
+            new.voice_call_id.clone_from(&ask.voice_call_id);
+        }
+        match &ask.target {
+            // Connect has just said so.
+            StartTarget::Agent(_) => new.set_agent(agent),
+            StartTarget::Contact(..) => new.claim_agent(agent),
+        }
         new.request_reason.clone_from(&ask.reason);
         new.compliance = compliance;
         new.trace_parent = crate::telemetry::spans::current();
@@ -206,7 +214,7 @@ impl MonitoringService {
             }
             self.leave_others(&others, request).await?;
             self.ctx.run_and_wait(self.ctx.time_left(request), join).await;
-            return self.start_outcome(id).await;
+            return self.start_outcome(id, &request.caller).await;
         };
         // The join task now runs whatever happens to the leave. The answer does not wait for the join, because it
         // contains the directive that ends the first leg.
@@ -259,7 +267,7 @@ impl MonitoringService {
     }
 
     /// The answer for a supervision that was just started. A failed join is an error.
-    async fn start_outcome(&self, id: SupervisionId) -> Result<StartOutcome, MonitoringError> {
+    async fn start_outcome(&self, id: SupervisionId, caller: &Caller) -> Result<StartOutcome, MonitoringError> {
         let stored = self
             .ctx
             .store()
@@ -268,9 +276,14 @@ impl MonitoringService {
             .ok_or(UseCaseError::SupervisionNotFound)?;
         match (&stored.supervision.state, &stored.supervision.failure) {
             (State::Failed, Some(failure)) if failure.code == OwnJoinFailure::ContactLimitReached.as_str() => {
+                let mut on_call = self.others_on_call(&stored.supervision).await?;
+                let others = on_call.len();
+                // A supervisor must not learn by a refused start who else listens.
+                on_call.retain(|_| caller.sees_all());
                 Err(MonitoringError::ContactFull {
                     supervision: id,
-                    on_call: self.others_on_call(&stored.supervision).await?,
+                    on_call,
+                    others,
                 })
             }
             (State::Failed, Some(failure)) => Err(MonitoringError::JoinFailed {

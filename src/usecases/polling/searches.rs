@@ -106,7 +106,7 @@ impl PollingService {
         let (mut unclear, mut short_of_budget) = (false, false);
         let mut described = Vec::new();
         for candidate in candidates {
-            let listed = seen.contacts.iter().any(|c| c.contact == candidate);
+            let listed = seen.contacts.iter().any(|c| c.contact.eq_ignore_ascii_case(&candidate));
             let listed = Observation::of_finding(
                 Source::UserData,
                 if listed { Finding::Alive } else { Finding::Unknown },

@@ -29,7 +29,7 @@ impl SalesforceSyncService {
         let mut notices: Vec<AgentNotice> = Vec::new();
         for s in written.map(|(outgoing, _)| &outgoing.stored.supervision) {
             notices.extend(self.notice_of(s));
-            if s.agent.is_none() && s.state == State::Monitoring && self.rule_of(s) != NotifyAgent::No {
+            if !s.knows_agent() && s.state == State::Monitoring && self.rule_of(s) != NotifyAgent::No {
                 let (this, s) = (self.clone(), s.clone());
                 self.ctx.spawn(async move { this.learn_agent(&s).await });
             }
@@ -75,7 +75,7 @@ impl SalesforceSyncService {
             .learn_before_record(&s.instance, agent.as_ref(), None)
             .await;
         let noted = self.ctx.update(s.id, |s| {
-            if s.agent.is_some() {
+            if s.knows_agent() {
                 return None;
             }
             s.set_agent(agent.clone());
@@ -104,7 +104,11 @@ impl SalesforceSyncService {
         };
         let is_over = s.state.is_final();
         let ended = s.departure.as_ref().map(|d| d.latest);
-        if s.state == State::Requested || ended.is_some_and(|at| self.ctx.now().duration_since(at) > RECENT) {
+        // The request's word is not enough: a supervisor could have the notice sent to another agent.
+        if s.state == State::Requested
+            || !s.knows_agent()
+            || ended.is_some_and(|at| self.ctx.now().duration_since(at) > RECENT)
+        {
             return None;
         }
         Some(AgentNotice {

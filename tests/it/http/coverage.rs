@@ -141,8 +141,8 @@ async fn coverage_counts_calls_and_chats_by_queue_and_agent() {
         assert_eq!((refused.status, refused.code()), (403, "action_forbidden"));
     }
     for wrong in [
-        "?from=yesterday",
-        "?from=2026-01-01&until=2026-01-01",
+        "?since=yesterday",
+        "?since=2026-01-01&until=2026-01-01",
         "?byQueue=perhaps",
         "?goalPercent=101",
     ] {

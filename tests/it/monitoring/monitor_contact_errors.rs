@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sidedoor_fakes::Fault;
 
-use crate::support::app::TestApp;
+use crate::support::app::{SUPERVISOR_1, TestApp, start};
 
 #[tokio::test]
 async fn monitor_contact_rejection_has_stable_code() {
@@ -291,6 +291,42 @@ async fn start_reports_full_contact_and_ended_contact() {
     assert_eq!((over.status, over.code()), (422, "connect_request_invalid"));
     let nowhere = app.listen("no-such-contact", "supervisor-3").await;
     assert_eq!((nowhere.status, nowhere.code()), (404, "connect_resource_not_found"));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn full_contact_tells_a_supervisor_how_many_and_not_who() {
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    for supervisor in ["supervisor-2", "supervisor-3"] {
+        app.joined(&call, supervisor).await;
+    }
+    let request = app.call("POST", "/v1/supervisions").key(SUPERVISOR_1);
+    let refused = request.json(&start(&call, "supervisor-1")).send().await;
+    assert_eq!((refused.status, refused.code()), (409, "contact_limit_reached"));
+    let path = format!(
+        "/v1/supervisions/{}",
+        refused.body["supervisionId"].as_str().expect("an id")
+    );
+    let own = app.call("GET", &path).key(SUPERVISOR_1).send().await;
+    let timeline = app
+        .call("GET", &format!("{path}/timeline"))
+        .key(SUPERVISOR_1)
+        .send()
+        .await;
+    for answer in [&refused, &own, &timeline] {
+        let names = answer.text.contains("supervisor-2") || answer.text.contains("supervisor-3");
+        assert!(!names && answer.body["onCall"].is_null(), "{}", answer.text);
+    }
+    assert!(
+        refused.body["detail"]
+            .as_str()
+            .expect("a detail")
+            .contains("2 are on it"),
+        "{}",
+        refused.text
+    );
+    app.connect().hang_up(&call, "AGENT").expect("hung up");
     app.finish().await;
 }
 

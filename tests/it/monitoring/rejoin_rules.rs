@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, SUPERVISOR_1, TestApp};
+use crate::support::app::{Answer, BACK_END, PRESENCE, SUPERVISOR_1, TestApp};
 use crate::support::sql;
 
 async fn app() -> TestApp {
@@ -73,6 +73,42 @@ async fn rejoin_is_new_supervision_linked_to_earlier_ones() {
     for (id, who) in [(other.id(), "supervisor-2"), (elsewhere.id(), "supervisor-1")] {
         app.leave(&id, who).await;
     }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn contact_is_the_same_in_upper_and_lower_case() {
+    let app = app().await;
+    let call = app.connect().create_call();
+    let shouted = call.to_ascii_uppercase();
+    assert_ne!(call, shouted);
+    let first = listen(&app, &call, Some("strict")).await;
+    assert_eq!(first.status, 201);
+    let again = listen(&app, &shouted, Some("strict")).await;
+    assert_eq!(again.status, 200, "{}", again.text);
+    assert_eq!(
+        (again.status, again.id()),
+        (200, first.id()),
+        "the supervisor is on it already"
+    );
+    for key in [BACK_END, PRESENCE] {
+        let path = format!("/v1/supervisions?contactId={shouted}");
+        let listed = app.call("GET", &path).key(key).send().await;
+        assert_eq!(listed.body["items"][0]["id"], first.id(), "{}", listed.text);
+        assert_eq!(
+            listed.body["items"][0]["contactId"], call,
+            "the spelling is the vendor's"
+        );
+    }
+    app.leave(&first.id(), "supervisor-1").await;
+    let refused = listen(&app, &shouted, Some("strict")).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (409, "rejoin_forbidden"),
+        "{}",
+        refused.text
+    );
+    assert_eq!(refused.body["priorSupervisions"], json!([first.id()]));
     app.finish().await;
 }
 

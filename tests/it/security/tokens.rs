@@ -1,5 +1,7 @@
 //! Tokens of a configured issuer: which are rejected, and what a valid one allows.
 
+use std::time::{Duration, Instant};
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -92,6 +94,10 @@ async fn token_with_invalid_claims_is_rejected() {
             with("sub", json!("supervisor-1\u{202e}2")),
         ),
         ("an endless subject", with("sub", json!("s".repeat(129)))),
+        ("issued in the future", with("iat", json!(now() + 60))),
+        ("too old", with("iat", json!(now() - 86_500))),
+        ("good for too long", with("exp", json!(now() + 86_460))),
+        ("iat is no time", with("iat", json!("now"))),
     ] {
         refused(&app, &rsa.sign(&claims), what).await;
     }
@@ -263,6 +269,59 @@ async fn token_acts_only_as_its_supervisor() {
     assert_eq!(told.body["items"][0]["supervisionId"], json!(id), "{}", told.text);
     app.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
     app.until_left(&id).await;
+    app.finish().await;
+}
+
+/// How long a stream lasts, at most 15 s.
+async fn stream_lasts(app: &TestApp, path: &str, token: Option<&str>) -> Duration {
+    let mut request = app
+        .http
+        .get(format!("{}{path}", app.url))
+        .header("Accept", "text/event-stream");
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let begun = Instant::now();
+    let stream = request.send().await.expect("an answer");
+    assert_eq!(stream.status(), 200, "{path}");
+    let ended = tokio::time::timeout(Duration::from_secs(15), stream.text()).await;
+    assert!(ended.is_ok_and(|text| text.is_ok()), "{path} ends in order");
+    begun.elapsed()
+}
+
+#[tokio::test]
+async fn stream_ends_with_the_token_that_opened_it() {
+    let rsa = Signer::rsa("a");
+    let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
+    let app = TestApp::build()
+        .issuer("JWKS_URL", &server.url)
+        .set("AUTH__ISSUERS__0__LEEWAY_S", "0")
+        .set("AUTH__ISSUERS__0__SCOPES", "supervise,board")
+        .start()
+        .await;
+    let token = || rsa.sign(&with("exp", json!(now() + 4)));
+    let (issued_for, directives) = (token(), "/v1/supervisors/me/directives");
+    let ticket = app
+        .call("POST", "/v1/supervisors/me/tickets")
+        .key(&issued_for)
+        .send()
+        .await;
+    let ticket = format!(
+        "/v1/supervisors/supervisor-1/directives?ticket={}",
+        ticket.body["ticket"].as_str().expect("a ticket")
+    );
+    let (one, other) = (token(), token());
+    let lasted = futures::join!(
+        stream_lasts(&app, directives, Some(&one)),
+        stream_lasts(&app, &ticket, None),
+        stream_lasts(&app, "/v1/agents", Some(&other)),
+    );
+    for lasted in [lasted.0, lasted.1, lasted.2] {
+        assert!(
+            lasted < Duration::from_secs(6) && lasted > Duration::from_secs(1),
+            "{lasted:?}"
+        );
+    }
     app.finish().await;
 }
 

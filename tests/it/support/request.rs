@@ -143,6 +143,7 @@ impl Answer {
     }
 
     pub fn id(&self) -> String {
-        self.body["id"].as_str().expect("an id").to_owned()
+        let id = self.body["id"].as_str();
+        id.unwrap_or_else(|| panic!("no id: {}", self.text)).to_owned()
     }
 }

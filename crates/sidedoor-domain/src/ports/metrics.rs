@@ -9,6 +9,8 @@ use crate::unusable_event::UnusableEvent;
 /// An event that is counted or measured.
 #[derive(Debug)]
 pub enum MetricEvent<'a> {
+    /// A ticket for a directive stream was issued.
+    TicketIssued,
     /// A supervision started.
     Began(Origin),
     /// A join failed, for this reason.

@@ -18,6 +18,8 @@ pub struct Names {
     pub supervisor_asked: bool,
     /// The same for the agent.
     pub agent_asked: bool,
+    /// Whether only the request names the agent. The vendor's word replaces it.
+    pub agent_claimed: bool,
     /// Whether names became known after the record's newest version, so that the record lacks them.
     pub unsent: bool,
     /// Whether everything that can be looked up is known and sent, so that nothing is looked up any more.
@@ -53,6 +55,7 @@ impl Supervision {
 
     /// The agent of the contact by the vendor's own word.
     pub fn set_agent(&mut self, agent: Option<UserId>) {
+        self.names.agent_claimed &= agent.is_none();
         if let Some(agent) = agent.filter(|agent| self.agent.as_ref() != Some(agent)) {
             self.agent = Some(agent);
             self.names.agent_username = None;
@@ -60,6 +63,17 @@ impl Supervision {
             self.names.agent_asked = false;
             self.names.is_complete = false;
         }
+    }
+
+    /// The agent of the contact by the word of the request.
+    pub fn claim_agent(&mut self, agent: Option<UserId>) {
+        self.names.agent_claimed = agent.is_some();
+        self.agent = agent;
+    }
+
+    /// Whether the vendor has named the agent.
+    pub fn knows_agent(&self) -> bool {
+        self.agent.is_some() && !self.names.agent_claimed
     }
 
     /// The queue of the contact by the vendor's own word.
@@ -199,6 +213,20 @@ mod tests {
         );
         s.learn_names(&Directory);
         assert_eq!(s.names.agent_username, None);
+    }
+
+    #[test]
+    fn agent_of_the_request_is_replaced_by_the_vendors() {
+        let mut s = monitoring();
+        s.claim_agent(Some(user("agent-9")));
+        assert!(s.agent.is_some() && !s.knows_agent());
+        s.set_agent(None);
+        assert!(!s.knows_agent(), "the vendor has said nothing");
+        let mut confirmed = s.clone();
+        confirmed.set_agent(Some(user("agent-9")));
+        assert!(confirmed.knows_agent());
+        s.set_agent(Some(user("agent-1")));
+        assert!(s.knows_agent() && s.agent == Some(user("agent-1")));
     }
 
     #[test]

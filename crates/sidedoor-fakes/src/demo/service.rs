@@ -114,6 +114,7 @@ fn settings(fakes: &Fakes, folder: &Path, port: u16) -> Vec<(String, String)> {
         ("SALESFORCE__LOGIN_URL", fakes.salesforce_url()),
         ("SALESFORCE__CLIENT_ID", "fake-client-id"),
         ("SALESFORCE__CLIENT_SECRET", "fake-client-secret"),
+        ("AUTH__DEMO", "true"),
         ("AUTH__API_KEYS__0__NAME", "demo"),
         ("AUTH__API_KEYS__0__SECRET", SUPERVISORS_KEY),
         ("AUTH__API_KEYS__0__SCOPES", "supervise:any,operate"),

@@ -64,6 +64,9 @@ pub(super) fn query(org: &Org, soql: &str) -> Result<Value, SalesforceError> {
                     || has.as_f64().is_some_and(|n| w.parse() == Ok(n))
                     || has.as_bool().is_some_and(|b| w.parse() == Ok(b))
                     || (field.eq_ignore_ascii_case("Id") && is_short_for(w, &has))
+                    // Salesforce compares texts without regard to case, and ids with it.
+                    || (!field.eq_ignore_ascii_case("Id")
+                        && has.as_str().is_some_and(|text| text.to_lowercase() == w.to_lowercase()))
             })
         })
     };

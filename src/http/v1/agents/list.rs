@@ -12,19 +12,17 @@ use futures::stream::{self, Stream};
 use serde::Serialize;
 use sidedoor_domain::ids::{InstanceName, UserId};
 
-use crate::http::AppState;
 use crate::http::extract::Authenticated;
 use crate::http::page::{self, Page};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::views::Rfc3339;
+use crate::http::{AppState, stream_life};
 use crate::usecases::board::agents::{AgentOnBoard, BoardFilter, ContactOnBoard, SupervisionOnBoard};
 use crate::usecases::board::follow::{BoardChanges, BoardStream};
 
 /// The interval of heartbeats, because proxies close silent connections.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// A stream ends after this long and the client reconnects, so that a revoked credential does not stay in use.
-const LONGEST: Duration = Duration::from_secs(3600);
 /// The longest id of a queue, routing profile or hierarchy group in Connect.
 const LONGEST_ID: usize = 256;
 /// The longest part of a user name that is searched for.
@@ -104,7 +102,8 @@ pub(crate) async fn handle(
     if accepted.is_some_and(|accepted| accepted.contains("text/event-stream")) {
         let stream = app.usecases.board.follow(&asked.filter, &by)?;
         let beat = KeepAlive::new().interval(HEARTBEAT).text("alive");
-        return Ok(Sse::new(events(stream)).keep_alive(beat).into_response());
+        let end = stream_life::end(&by.caller, app.usecases.now());
+        return Ok(Sse::new(events(stream, end)).keep_alive(beat).into_response());
     }
     let board = app.usecases.board.agents(&asked.filter, &by).await?;
     // Agents are sorted by their ids, so the last id of a page is a cursor.
@@ -155,17 +154,12 @@ fn read(raw: Option<&str>) -> Result<Asked, Problem> {
 }
 
 /// The stream: event `agents` for each change; the first has all agents.
-fn events(stream: BoardStream) -> impl Stream<Item = Result<Event, Infallible>> {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the life of a connection is not evidence of anything"
-    )]
-    let until = tokio::time::Instant::now() + LONGEST;
+fn events(stream: BoardStream, end: tokio::time::Instant) -> impl Stream<Item = Result<Event, Infallible>> {
     stream::unfold(Some(stream), move |state| async move {
         let mut stream = state?;
-        match tokio::time::timeout_at(until, stream.next()).await {
+        match tokio::time::timeout_at(end, stream.next()).await {
             Ok(Ok(Some(changes))) => Some((Ok(event(changes)), Some(stream))),
-            // The process stops, or the hour is over: the client reconnects.
+            // The process stops, or the credential or the hour is over: the client reconnects.
             Ok(Ok(None)) | Err(_) => None,
             Ok(Err(e)) => {
                 tracing::warn!(error = %e, "a stream of the board ended with an error: {e}; the client reconnects");

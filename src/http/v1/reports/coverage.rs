@@ -18,7 +18,7 @@ use crate::http::query::Query;
 use crate::http::v1::reports::csv;
 use crate::usecases::reports::coverage::{CoverageRow, MOST_ROWS};
 
-/// How far the report goes back without `from`.
+/// How far the report goes back without `since`.
 const WEEKS: SignedDuration = SignedDuration::from_hours(12 * 7 * 24);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The longest time of a report, in days.
@@ -27,7 +27,7 @@ const MOST_DAYS: i32 = 800;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CoverageView {
-    from: String,
+    since: String,
     until: String,
     goal_percent: Option<u8>,
     items: Vec<RowView>,
@@ -104,7 +104,7 @@ fn midnight(date: Date) -> Option<Timestamp> {
 /// What is asked, with its dates and its goal.
 struct Asked {
     question: CoverageQuestion,
-    from: Date,
+    since: Date,
     until: Date,
     goal: Option<u8>,
 }
@@ -113,7 +113,7 @@ fn read(raw: Option<&str>, now: Timestamp, goal: Option<u8>) -> Result<Asked, Pr
     let mut query = Query::new(raw);
     let a_date = "must be a date, such as 2026-11-02";
     let date = |raw: &str| raw.parse::<Date>().ok().filter(|_| raw.len() == 10);
-    let from = query.take("from", a_date, date);
+    let first_day = query.take("since", a_date, date);
     let until = query.take("until", a_date, date);
     let by_queue = query.flag("byQueue").unwrap_or(false);
     let by_agent = query.flag("byAgent").unwrap_or(false);
@@ -124,20 +124,20 @@ fn read(raw: Option<&str>, now: Timestamp, goal: Option<u8>) -> Result<Asked, Pr
     query.finish()?;
     let until = until.unwrap_or_else(|| date_of(now + DAY));
     // A Monday, so that the first week is whole.
-    let from = from.unwrap_or_else(|| {
+    let first_day = first_day.unwrap_or_else(|| {
         let some_day = date_of(now - WEEKS);
         let after_monday = i64::from(some_day.weekday().to_monday_zero_offset());
         some_day.saturating_sub(jiff::Span::new().days(after_monday))
     });
-    let days = (until - from).get_days();
+    let days = (until - first_day).get_days();
     if !(1..=MOST_DAYS).contains(&days) {
         return Err(Problem::invalid_one(
             "until",
-            format!("must be 1 to {MOST_DAYS} days after from"),
+            format!("must be 1 to {MOST_DAYS} days after since"),
         ));
     }
-    let (Some(since), Some(end)) = (midnight(from), midnight(until)) else {
-        return Err(Problem::invalid_one("from", a_date));
+    let (Some(since), Some(end)) = (midnight(first_day), midnight(until)) else {
+        return Err(Problem::invalid_one("since", a_date));
     };
     let question = CoverageQuestion {
         since,
@@ -147,7 +147,7 @@ fn read(raw: Option<&str>, now: Timestamp, goal: Option<u8>) -> Result<Asked, Pr
     };
     Ok(Asked {
         question,
-        from,
+        since: first_day,
         until,
         goal,
     })
@@ -177,7 +177,7 @@ pub(crate) async fn handle(
         return Ok(csv::answer(Body::from(text)));
     }
     let view = CoverageView {
-        from: asked.from.to_string(),
+        since: asked.since.to_string(),
         until: asked.until.to_string(),
         goal_percent: asked.goal,
         items: rows.collect(),
@@ -193,26 +193,26 @@ mod tests {
         // A Sunday.
         let now = "2026-11-29T10:00:00Z".parse().expect("a time");
         let asked = read(Some(query), now, Some(5)).map_err(|_| ())?;
-        Ok((asked.from.to_string(), asked.until.to_string(), asked.goal))
+        Ok((asked.since.to_string(), asked.until.to_string(), asked.goal))
     }
 
     #[test]
     fn coverage_dates_have_defaults_and_bounds() {
-        let of = |from: &str, until: &str, goal| Ok((from.to_owned(), until.to_owned(), Some(goal)));
+        let of = |since: &str, until: &str, goal| Ok((since.to_owned(), until.to_owned(), Some(goal)));
         assert_eq!(
             asked(""),
             of("2026-08-31", "2026-11-30", 5),
             "twelve weeks, from a Monday on"
         );
         assert_eq!(
-            asked("from=2026-11-02&until=2026-11-03&goalPercent=18"),
+            asked("since=2026-11-02&until=2026-11-03&goalPercent=18"),
             of("2026-11-02", "2026-11-03", 18)
         );
         for wrong in [
-            "from=2026-11-30",
-            "from=2020-01-01",
-            "from=2026-13-01",
-            "from=2026-11-01T00:00:00Z",
+            "since=2026-11-30",
+            "since=2020-01-01",
+            "since=2026-13-01",
+            "since=2026-11-01T00:00:00Z",
             "until=-009999-01-01",
             "goalPercent=0",
             "byQueue=1",

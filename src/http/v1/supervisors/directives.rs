@@ -16,12 +16,12 @@ use serde::Serialize;
 use sidedoor_domain::directive::DirectiveStatus;
 use sidedoor_domain::ids::{InstanceName, UserId};
 
-use crate::http::AppState;
 use crate::http::extract::{Authenticated, NameInPath};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::v1::supervisors::supervisor_in_path;
 use crate::http::views::directive::DirectiveEventView;
+use crate::http::{AppState, stream_life};
 use crate::usecases::UseCases;
 use crate::usecases::directives::DirectiveError;
 use crate::usecases::directives::feed::{DirectiveEvent, DirectiveListener, DirectiveStream};
@@ -34,8 +34,6 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const LONGEST_TAB: usize = 64;
 /// How soon a browser reconnects.
 const COME_BACK: Duration = Duration::from_secs(2);
-/// A stream ends after this long and the browser reconnects, so that a revoked credential does not stay in use.
-const LONGEST: Duration = Duration::from_secs(3600);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -83,7 +81,8 @@ pub(crate) async fn handle(
         .into());
     }
     let following = app.usecases.directives.follow_directives(&listener, &by)?;
-    let events = Sse::new(events(app.usecases.clone(), following));
+    let end = stream_life::end(&by.caller, app.usecases.now());
+    let events = Sse::new(events(app.usecases.clone(), following, end));
     let beat = KeepAlive::new().interval(HEARTBEAT).text("alive");
     Ok(events.keep_alive(beat).into_response())
 }
@@ -134,24 +133,23 @@ pub(crate) fn read(
 }
 
 /// The stream: event `directive` for an open directive, `settled` when it is acknowledged or withdrawn.
-fn events(usecases: Arc<UseCases>, following: DirectiveStream) -> impl Stream<Item = Result<Event, Infallible>> {
+fn events(
+    usecases: Arc<UseCases>,
+    following: DirectiveStream,
+    end: tokio::time::Instant,
+) -> impl Stream<Item = Result<Event, Infallible>> {
     let begin = Event::default()
         .retry(COME_BACK)
         .comment("directives of one supervisor");
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the life of a connection is not evidence of anything"
-    )]
-    let until = tokio::time::Instant::now() + LONGEST;
     let changes = stream::unfold(Some((usecases, following)), move |state| async move {
         let (usecases, mut following) = state?;
-        let next = tokio::time::timeout_at(until, following.next()).await;
+        let next = tokio::time::timeout_at(end, following.next()).await;
         match next {
             Ok(Ok(Some(changes))) => {
                 let events: Vec<_> = changes.iter().map(|c| Ok(event(&usecases, c))).collect();
                 Some((stream::iter(events), Some((usecases, following))))
             }
-            // The process stops, or the hour is over: the browser reconnects with `Last-Event-ID`.
+            // The process stops, or the credential or the hour is over: the browser reconnects with `Last-Event-ID`.
             Ok(Ok(None)) | Err(_) => None,
             Ok(Err(e)) => {
                 say_why(&e);

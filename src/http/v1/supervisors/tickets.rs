@@ -2,8 +2,11 @@
 //!
 //! A browser's `EventSource` cannot send headers, and a page must not hold a key. So a caller that may act as the supervisor (Apex)
 //! fetches a ticket, and the page opens the stream with it. A ticket is valid once, for one minute, for that supervisor's stream
-//! only. Only its hash is kept, in memory, so a page must fetch another one after a restart.
+//! only, and neither the ticket nor its stream outlives the token for which it was issued. A supervisor has at most 20. Only its hash is
+//! kept, in memory, so a page must fetch another one after a restart.
 
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -28,10 +31,18 @@ use crate::usecases::error::UseCaseError;
 const GOOD_FOR: Duration = Duration::from_secs(60);
 /// The most tickets that are kept.
 const KEPT: u64 = 10_000;
+/// The most tickets of one supervisor; of more, the oldest are no longer valid.
+const OF_ONE: usize = 20;
+
+type Hash = [u8; 32];
 
 /// The tickets that are valid now.
 #[derive(Clone)]
-pub(crate) struct Tickets(Cache<[u8; 32], (Caller, Timestamp)>);
+pub(crate) struct Tickets {
+    holders: Cache<Hash, (Caller, Timestamp)>,
+    /// The tickets of each supervisor that may still be valid, oldest first.
+    of: Arc<Mutex<HashMap<UserId, VecDeque<Hash>>>>,
+}
 
 impl Tickets {
     pub(crate) fn new() -> Self {
@@ -39,14 +50,35 @@ impl Tickets {
         let kept = Cache::builder()
             .max_capacity(KEPT)
             .eviction_policy(EvictionPolicy::lru());
-        Self(kept.time_to_live(GOOD_FOR).build())
+        Self {
+            holders: kept.time_to_live(GOOD_FOR).build(),
+            of: Arc::default(),
+        }
+    }
+
+    fn of(&self) -> MutexGuard<'_, HashMap<UserId, VecDeque<Hash>>> {
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn issue(&self, by: &Caller, user: &UserId, expires_at: Timestamp) -> String {
         // 244 random bits from the system's generator.
         let ticket = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-        let holder = Caller::new(format!("{} (ticket)", by.name), vec![Scope::Supervise]).naming(Some(user.clone()));
-        self.0.insert(Sha256::digest(&ticket).into(), (holder, expires_at));
+        let holder = Caller::new(format!("{} (ticket)", by.name), vec![Scope::Supervise])
+            .naming(Some(user.clone()))
+            .until(by.expires_at);
+        let hash: Hash = Sha256::digest(&ticket).into();
+        self.holders.insert(hash, (holder, expires_at));
+        let mut of = self.of();
+        if of.len() as u64 >= KEPT {
+            of.retain(|_, own| own.iter().any(|hash| self.holders.contains_key(hash)));
+        }
+        let own = of.entry(user.clone()).or_default();
+        own.push_back(hash);
+        if own.len() > OF_ONE
+            && let Some(oldest) = own.pop_front()
+        {
+            self.holders.remove(&oldest);
+        }
         ticket
     }
 
@@ -55,12 +87,20 @@ impl Tickets {
         let query = request.uri().query()?;
         let mut given = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "ticket");
         let (_, ticket) = given.next()?;
-        let hash: [u8; 32] = Sha256::digest(ticket.as_bytes()).into();
+        let hash: Hash = Sha256::digest(ticket.as_bytes()).into();
+        let (holder, expires_at) = self.holders.remove(&hash)?;
+        if let Some(user) = &holder.supervisor {
+            let mut of = self.of();
+            if let Some(own) = of.get_mut(user) {
+                own.retain(|known| *known != hash);
+                if own.is_empty() {
+                    of.remove(user);
+                }
+            }
+        }
         // The cache evicts lazily, so that an expired ticket may still be in it.
-        self.0
-            .remove(&hash)
-            .filter(|(_, expires_at)| now < *expires_at)
-            .map(|(holder, _)| holder)
+        let is_good = now < expires_at && holder.expires_at.is_none_or(|of_token| now < of_token);
+        is_good.then_some(holder)
     }
 }
 
@@ -87,6 +127,7 @@ pub(crate) async fn handle(
         return Err(UseCaseError::Forbidden("this credential may not act as that supervisor").into());
     }
     let good_for = SignedDuration::try_from(GOOD_FOR).unwrap_or(SignedDuration::ZERO);
+    // Also if the token ends before, because pages learn the service's time from this.
     let expires_at: Timestamp = app.usecases.now() + good_for;
     app.usecases.reports.note_ticket(&by, &user).await?;
     let view = TicketView {
@@ -132,5 +173,33 @@ mod tests {
             tickets.take(&with(&format!("ticket={unused}")), later).is_none(),
             "too late"
         );
+    }
+    #[test]
+    fn tickets_of_one_supervisor_are_limited_and_drop_no_others() {
+        let tickets = Tickets::new();
+        let back_end = Caller::new("back-end", vec![Scope::SuperviseAny]).until(Some(Timestamp::MAX));
+        let user = |name: &str| UserId::parse(name).expect("an id");
+        let (now, later) = (
+            Timestamp::UNIX_EPOCH,
+            Timestamp::UNIX_EPOCH + SignedDuration::from_secs(60),
+        );
+        let other = tickets.issue(&back_end, &user("sup-2"), later);
+        let own: Vec<_> = (0..50)
+            .map(|_| tickets.issue(&back_end, &user("sup-1"), later))
+            .collect();
+        let redeemed = |ticket: &String| tickets.take(&with(&format!("ticket={ticket}")), now);
+        let valid: Vec<_> = own.iter().filter_map(redeemed).collect();
+        assert_eq!(valid.len(), OF_ONE);
+        assert_eq!(
+            valid[0].expires_at,
+            Some(Timestamp::MAX),
+            "it ends with the credential that asked for it"
+        );
+        assert!(redeemed(&own[49]).is_none(), "once");
+        assert!(redeemed(&other).is_some());
+        let ended = Caller::new("page", vec![Scope::Supervise]).until(Some(now));
+        let late = tickets.issue(&ended, &user("sup-1"), later);
+        assert!(redeemed(&late).is_none(), "its token has ended");
+        assert!(tickets.of().is_empty(), "nothing is kept of redeemed tickets");
     }
 }

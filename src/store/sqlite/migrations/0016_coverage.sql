@@ -1,7 +1,7 @@
 -- Contacts that agents had and that ended, for the report of coverage. After two days they are counted in coverage_days.
 CREATE TABLE handled_contacts (
     instance   TEXT    NOT NULL,
-    contact_id TEXT    NOT NULL,
+    contact_id TEXT    NOT NULL COLLATE NOCASE,
     ended_at   INTEGER NOT NULL,                    -- on the vendor's clock
     channel    TEXT    NOT NULL,
     queue      TEXT    NOT NULL,                    -- '' for none

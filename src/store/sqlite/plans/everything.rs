@@ -265,6 +265,7 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         store.audit_of(id, 10),
         store.unfinished_acts(since, now(), 10),
         store.key("c", "k"),
+        store.keys_of("c"),
         view.comparison(id),
         view.counts(),
     );

@@ -64,6 +64,9 @@ pub trait IdempotencyStore: Send + Sync {
     /// How a caller's key was used.
     async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, StoreError>;
 
+    /// How many keys of this caller are in the store.
+    async fn keys_of(&self, caller: &str) -> Result<u32, StoreError>;
+
     /// The name of this process in the store, generated at every start.
     fn incarnation(&self) -> &str;
 }
