@@ -69,7 +69,14 @@ pub struct App {
 pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) -> Result<App, StartError> {
     let lifecycle = Lifecycle::default();
     let credentials = Credentials::new(config.auth.api_keys, config.auth.issuers)?;
-    let store = Arc::new(SqliteStore::open(&config.store.url, config.usecases.max_voice_legs).await?);
+    if config.audit.keys.is_empty() && !config.http.listen.ip().is_loopback() {
+        tracing::warn!(
+            "audit.key_file is not set: anyone who can write the store can rewrite its audit, and only a head of the audit that is kept \
+             elsewhere shows it"
+        );
+    }
+    let store = SqliteStore::open_signing(&config.store.url, config.usecases.max_voice_legs, config.audit.keys);
+    let store = Arc::new(store.await?);
     let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock::start()));
     // `Date` headers are samples for calibration, so some may be dropped while the use cases are busy.
     let (hand_in, dates) = tokio::sync::mpsc::channel(64);
@@ -118,6 +125,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         lifecycle.run("comparing", usecases.salesforce_sync.clone().compare_until_stopped());
     }
     lifecycle.run("learning names", usecases.names.clone().learn_until_stopped());
+    lifecycle.run("auditing", usecases.auditing.clone().audit_until_stopped());
     lifecycle.run("sweeping", usecases.polling.clone().sweep_until_stopped());
     lifecycle.run(
         "checking completeness",

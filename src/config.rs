@@ -4,6 +4,7 @@
 //! `docs/configuration.md` lists every setting; a test compares it with the settings that [`reader::Reader`] was asked
 //! for.
 
+mod audit;
 mod auth;
 mod compliance;
 mod connect;
@@ -17,6 +18,7 @@ mod usecases;
 use std::fmt;
 use std::path::Path;
 
+pub use audit::AuditConfig;
 pub use auth::AuthConfig;
 pub use connect::{ConnectConfig, InstanceConfig, QuotaConfig, Rate};
 pub use reader::Reader;
@@ -65,6 +67,8 @@ pub struct Config {
     pub salesforce: Option<SalesforceConfig>,
     /// API keys and token issuers.
     pub auth: AuthConfig,
+    /// The keys of the audit.
+    pub audit: AuditConfig,
     /// The settings of the use cases: `[supervision]`, `[clock]`, `[timing]`, `[compliance]`, `[retention]`, and what they
     /// need of the other sections.
     pub usecases: crate::usecases::UseCaseSettings,
@@ -114,6 +118,7 @@ impl Config {
             connect: connect.config,
             salesforce: salesforce.map(|section| section.config),
             telemetry: sections::read_telemetry(&mut reader),
+            audit: AuditConfig::read(&mut reader),
             http,
             auth,
         };

@@ -1,4 +1,4 @@
-//! `[supervision]`, `[clock]` and `[retention]`, and what the use cases need of the other sections.
+//! `[supervision]`, `[clock]`, `[retention]` and `audit.retention_days`, and what the use cases need of the other sections.
 
 use std::time::Duration;
 
@@ -51,6 +51,10 @@ pub(super) fn read(
             keys: SignedDuration::from_hours(r.number("retention.idempotency_h", 24, 1, 720)),
             evidence: days(r.number("retention.evidence_days", 30, 1, 3650)),
             supervisions: days(r.number("retention.supervisions_days", 400, 1, 36_500)),
+            // Without the setting the audit is kept for ever.
+            audit: Some(r.number("audit.retention_days", 0, 0, 36_500))
+                .filter(|kept| *kept > 0)
+                .map(days),
         },
         username_cache_ttl: r.seconds("supervision.usernames_s", 300, 1, 86_400),
         salesforce_users: salesforce.and_then(|s| match s.config.user_lookup {

@@ -183,6 +183,7 @@ pub(super) fn settings() -> UseCaseSettings {
             keys: SignedDuration::from_hours(24),
             evidence: SignedDuration::from_hours(24),
             supervisions: SignedDuration::from_hours(24),
+            audit: None,
         },
         username_cache_ttl: Duration::from_secs(60),
         salesforce_users: None,

@@ -12,6 +12,9 @@
 
 mod apply;
 mod audit;
+mod audit_cut;
+mod audit_seals;
+pub mod audit_trail;
 pub mod backup;
 mod clocks;
 mod comparisons;
@@ -49,14 +52,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::Connection;
-use sidedoor_domain::audit::AuditEntry;
+use sidedoor_domain::audit_chain::AuditKeys;
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{
-    AuditFilter, AuditLine, AuditStore, ClockEpoch, ClockId, ClockStore, Counts, Delivery, DeliveryFilter,
-    DeliveryStore, DirectiveChange, DirectiveNews, DirectiveStore, EvidenceStore, Filter, IdempotencyStore, IdleLeg,
-    Job, JobStore, KeyRecord, News, NextDue, OrderedDirective, PollStaleness, Retention, Sample, StoredSupervision,
-    SupervisionStore, UnknownLeg,
+    ClockEpoch, ClockId, ClockStore, Counts, Delivery, DeliveryFilter, DeliveryStore, DirectiveChange, DirectiveNews,
+    DirectiveStore, EvidenceStore, Filter, IdempotencyStore, IdleLeg, Job, JobStore, KeyRecord, News, NextDue,
+    OrderedDirective, PollStaleness, Retention, Sample, StoredSupervision, SupervisionStore, UnknownLeg,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
 use sidedoor_domain::supervision::State;
@@ -107,6 +109,7 @@ pub struct SqliteStore {
     health: StoreHealth,
     incarnation: String,
     salt: String,
+    keys: AuditKeys,
     news: NewsOfDirectives,
     // Kept open because the kernel releases the lock when the file is closed.
     _lock: File,
@@ -114,18 +117,26 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens or creates the database at `url` (`sqlite://path`), migrates it and starts the writer. A supervisor may request to
-    /// listen to at most `max_voice_legs` voice contacts at a time.
+    /// listen to at most `max_voice_legs` voice contacts at a time. The audit is not signed with a key.
     ///
     /// # Errors
     /// [`OpenError`].
     pub async fn open(url: &str, max_voice_legs: usize) -> Result<Self, OpenError> {
+        Self::open_signing(url, max_voice_legs, AuditKeys::none()).await
+    }
+
+    /// [`Self::open`] with the keys of the audit.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_signing(url: &str, max_voice_legs: usize, keys: AuditKeys) -> Result<Self, OpenError> {
         let path = connection::path_of(url).ok_or(OpenError::Url)?;
         // Migrating may take long.
-        let opened = tokio::task::spawn_blocking(move || Self::open_file(&path, max_voice_legs));
+        let opened = tokio::task::spawn_blocking(move || Self::open_file(&path, max_voice_legs, keys));
         opened.await.map_err(OpenError::store)?
     }
 
-    fn open_file(path: &Path, max_voice_legs: usize) -> Result<Self, OpenError> {
+    fn open_file(path: &Path, max_voice_legs: usize, keys: AuditKeys) -> Result<Self, OpenError> {
         let path = file::canonical(path).map_err(|e| OpenError::Lock(path.to_owned(), e))?;
         let lock = file::lock(&path)?;
         file::create(&path).map_err(OpenError::store)?;
@@ -140,6 +151,7 @@ impl SqliteStore {
         let process = apply::Process {
             incarnation: incarnation.clone(),
             max_voice_legs,
+            lines: audit::LineWriter::new(keys.clone()),
         };
         let image = Arc::new(Image::default());
         let writer = writer::Writer::start(connection, process, news.clone(), health.clone(), image.clone())
@@ -152,6 +164,7 @@ impl SqliteStore {
             health,
             incarnation,
             salt,
+            keys,
             _lock: lock,
         })
     }
@@ -426,29 +439,6 @@ impl ClockStore for SqliteStore {
 
     async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError> {
         self.readers.read(move |db| clocks::samples(db, since, limit)).await
-    }
-}
-
-#[async_trait]
-impl AuditStore for SqliteStore {
-    async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        self.readers.read(move |db| audit::of(db, id, limit)).await
-    }
-
-    async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, StoreError> {
-        let filter = filter.clone();
-        self.readers.read(move |db| audit::lines(db, &filter)).await
-    }
-
-    async fn unfinished_acts(
-        &self,
-        since: Timestamp,
-        until: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
-        self.readers
-            .read(move |db| audit::unfinished(db, since, until, limit))
-            .await
     }
 }
 

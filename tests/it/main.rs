@@ -116,8 +116,11 @@ mod salesforce_sync {
 /// Credentials, authorization, limits, hostile input, and the audit.
 mod security {
     mod abuse;
+    mod access;
     mod api_keys;
     mod audit;
+    mod audit_chain;
+    mod audit_exports;
     mod authority_matrix;
     mod authority_routes;
     mod event_senders;

@@ -52,7 +52,29 @@ pub(super) fn configuration(
             format!("{keys} API keys, {issuers} token issuers"),
         );
     }
+    audit_key(report, &config);
     Some(config)
+}
+
+/// Reports whether the audit has a key.
+fn audit_key(report: &mut Report, config: &Config) {
+    match config.audit.keys.current() {
+        Some(id) => report.ok(report::AUDIT_KEY, None, format!("key {id} signs")),
+        // As at the start of the service: on one machine, who can write the store can usually read the key, too.
+        None if config.http.listen.ip().is_loopback() => {
+            report.ok(
+                report::AUDIT_KEY,
+                None,
+                "audit.key_file is not set; on a loopback address none is needed",
+            );
+        }
+        None => report.warn(
+            report::AUDIT_KEY,
+            None,
+            "audit.key_file is not set, so anyone who can write the store can rewrite its audit",
+            "Write a key into a file outside the store (openssl rand -hex 32), and set audit.key_file to its path",
+        ),
+    }
 }
 
 /// Checks that the store can be written, how long a sync takes, and whether anything in it needs a person.

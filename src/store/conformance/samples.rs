@@ -218,6 +218,7 @@ pub(super) fn retention(before: Timestamp) -> Retention {
         evidence_before: before,
         supervisions_before: before,
         unsent_too: false,
+        audit_before: None,
     }
 }
 

@@ -77,6 +77,7 @@ fn everything_before(before: Timestamp) -> Retention {
         evidence_before: before,
         supervisions_before: before,
         unsent_too: false,
+        audit_before: None,
     }
 }
 

@@ -19,6 +19,7 @@ impl PollingService {
                 evidence_before: now - keep.evidence,
                 supervisions_before: now - keep.supervisions,
                 unsent_too: self.ctx.deps.crm.is_none(),
+                audit_before: keep.audit.map(|audit| now - audit),
             };
             if let Err(e) = self.reports.sweep_audit().await {
                 tracing::error!(error = %e, "could not close unfinished audit entries; retrying at the next sweep: {e}");

@@ -25,7 +25,7 @@ impl ReportService {
     /// Audit entries that match the filter.
     ///
     /// # Errors
-    /// [`UseCaseError::Forbidden`] without `read` or `operate`.
+    /// [`UseCaseError::Forbidden`] without the scope `audit`.
     pub async fn audit_lines(
         &self,
         filter: &AuditFilter,
@@ -42,15 +42,9 @@ impl ReportService {
     /// # Errors
     /// [`UseCaseError`] if the store cannot be written.
     pub async fn note_ticket(&self, request: &RequestContext, user: &UserId) -> Result<(), UseCaseError> {
-        let line = AuditEntry {
-            request_id: request.request_id.clone(),
-            ..AuditEntry::done(
-                self.ctx.now(),
-                request.caller.name.clone(),
-                AuditAction::TicketIssued,
-                format!("for {user}"),
-            )
-        };
+        let line = self
+            .ctx
+            .audit_of(request, AuditAction::TicketIssued, format!("for {user}"));
         let change = Transaction {
             audit: vec![line],
             ..Transaction::default()

@@ -34,10 +34,11 @@ pub(crate) async fn handle(
     let filter = list::read(query.as_deref())?;
     let accepted = headers.get(ACCEPT).and_then(|v| v.to_str().ok());
     if accepted.is_some_and(|accepted| accepted.contains(CSV)) {
+        app.usecases.reports.note_report_export(&by)?;
         return Ok(export(app.usecases, filter, by));
     }
     let to_read = filter.limit;
-    let found = app.usecases.reports.report(filter, &by).await?;
+    let found = app.usecases.reports.report_page(filter, &by).await?;
     let page = Page::of(
         found,
         to_read,

@@ -134,6 +134,7 @@ fn retention() -> impl Strategy<Value = Retention> {
         evidence_before: evidence,
         supervisions_before: supervisions,
         unsent_too,
+        audit_before: None,
     })
 }
 
