@@ -11,6 +11,7 @@ mod connect;
 mod issuers;
 mod reader;
 mod salesforce;
+mod secret_files;
 mod sections;
 mod timing;
 mod usecases;
@@ -23,6 +24,7 @@ pub use auth::AuthConfig;
 pub use connect::{ConnectConfig, InstanceConfig, QuotaConfig, Rate};
 pub use reader::Reader;
 pub use salesforce::{FieldNames, Grant, SalesforceConfig, UserLookup};
+pub use secret_files::SecretsConfig;
 pub use sections::{HttpConfig, StoreConfig};
 
 use self::connect::ConnectSection;
@@ -69,6 +71,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The keys of the audit.
     pub audit: AuditConfig,
+    /// Files with secrets.
+    pub secrets: SecretsConfig,
     /// The settings of the use cases: `[supervision]`, `[clock]`, `[timing]`, `[compliance]`, `[retention]`, and what they
     /// need of the other sections.
     pub usecases: crate::usecases::UseCaseSettings,
@@ -119,6 +123,8 @@ impl Config {
             salesforce: salesforce.map(|section| section.config),
             telemetry: sections::read_telemetry(&mut reader),
             audit: AuditConfig::read(&mut reader),
+            // The last, because the others name the files.
+            secrets: SecretsConfig::read(&mut reader),
             http,
             auth,
         };

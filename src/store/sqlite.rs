@@ -86,6 +86,9 @@ pub enum OpenError {
     /// The lock file cannot be created or locked.
     #[error("cannot lock {0}: {1}")]
     Lock(PathBuf, std::io::Error),
+    /// A file of the store may be read by others than its owner, and that cannot be changed.
+    #[error("others may read {0}, and its mode cannot be changed: {1}; run chmod 600 as its owner")]
+    Private(PathBuf, std::io::Error),
     /// The copy that is kept before an upgrade cannot be written.
     #[error("cannot keep a copy of the store in {0} before its upgrade: {1}; make room there, or move the store")]
     Copy(PathBuf, String),
@@ -140,6 +143,7 @@ impl SqliteStore {
         let path = file::canonical(path).map_err(|e| OpenError::Lock(path.to_owned(), e))?;
         let lock = file::lock(&path)?;
         file::create(&path).map_err(OpenError::store)?;
+        file::keep_private(&path)?;
         let mut connection = connection::open_to_write(&path).map_err(OpenError::store)?;
         migrations::migrate(&mut connection, &path)?;
         let salt = directives::salt(&connection).map_err(OpenError::store)?;

@@ -126,6 +126,7 @@ mod security {
     mod event_senders;
     mod hostile_input;
     mod log_injection;
+    mod secret_files;
     mod security_doc;
     mod token_keys;
     mod tokens;

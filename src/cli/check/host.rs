@@ -52,12 +52,30 @@ pub(super) fn configuration(
             format!("{keys} API keys, {issuers} token issuers"),
         );
     }
-    audit_key(report, &config);
+    secrets(report, &config);
     Some(config)
 }
 
-/// Reports whether the audit has a key.
-fn audit_key(report: &mut Report, config: &Config) {
+/// Reports files with secrets that others may read, and whether the audit has a key.
+fn secrets(report: &mut Report, config: &Config) {
+    let shared = &config.secrets.shared_files;
+    if shared.is_empty() {
+        report.ok(report::SECRET_FILES, None, "");
+    } else {
+        let files: Vec<String> = shared
+            .iter()
+            .map(|(path, mode)| format!("{} (mode {mode:04o})", path.display()))
+            .collect();
+        report.warn(
+            report::SECRET_FILES,
+            None,
+            format!(
+                "secrets.allow_shared_files is set, and others may read {}",
+                files.join(", ")
+            ),
+            "Make sure that nobody else can reach these files, or run chmod 600 and remove the setting",
+        );
+    }
     match config.audit.keys.current() {
         Some(id) => report.ok(report::AUDIT_KEY, None, format!("key {id} signs")),
         // As at the start of the service: on one machine, who can write the store can usually read the key, too.
