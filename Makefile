@@ -54,7 +54,7 @@ pictures: ## take the pictures of the component in docs/images
 	cargo build --workspace --bins
 	SIDEDOOR_PICTURES=1 SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor infra/salesforce/test/run.sh browser
 
-check: bootstrap-check fmt clippy deny contract lint-openapi ## check formatting, lints, supply chain and the contract
+check: bootstrap-check fmt clippy deny advisories contract lint-openapi ## check formatting, lints, supply chain and the contract
 
 .PHONY: bootstrap-check
 bootstrap-check:
@@ -69,8 +69,8 @@ clippy:
 deny: $(CARGO_DENY)
 	$(CARGO_DENY) --locked check bans licenses sources
 
-advisories: $(CARGO_DENY) ## look for known vulnerabilities in the RustSec database
-	$(CARGO_DENY) --locked check advisories
+advisories: $(CARGO_DENY) ## look for known vulnerabilities (RustSec, npm), where their databases can be reached
+	@CARGO_DENY=$(CARGO_DENY) scripts/advisories
 
 $(CARGO_DENY):
 	cargo install --locked --root $(TOOLS) cargo-deny@0.20.2

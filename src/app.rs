@@ -12,11 +12,12 @@ use tokio::net::TcpListener;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::connect::AmazonConnect;
-use crate::http::{self, Connections, Credentials, HttpFigures};
+use crate::http::{self, Connections, Credentials, HttpFigures, Listener, Tls};
 use crate::lifecycle::{Lifecycle, Stopped};
 use crate::random::SystemRandom;
 use crate::salesforce::Salesforce;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreFault};
+use crate::telemetry::metrics::tls::TlsFigures;
 use crate::telemetry::metrics::{Metrics, Now};
 use crate::usecases::reports::supervisions::ServiceCounts;
 use crate::usecases::{self, UseCaseIntervals, UseCases};
@@ -32,7 +33,10 @@ pub enum StartError {
     Resume(#[from] usecases::UseCaseError),
     /// The TLS client cannot be built.
     #[error("cannot build the TLS client: {0}")]
-    Tls(#[from] reqwest::Error),
+    Client(#[from] reqwest::Error),
+    /// The certificate of the listener is unusable.
+    #[error(transparent)]
+    Tls(#[from] http::BadCertificate),
     /// The key file of an issuer is unusable.
     #[error(transparent)]
     Keys(#[from] http::BadKeyFile),
@@ -68,6 +72,9 @@ pub struct App {
 /// [`StartError`].
 pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) -> Result<App, StartError> {
     let lifecycle = Lifecycle::default();
+    if config.auth.is_open() {
+        tracing::warn!("authentication is disabled: any local process has full access; add [[auth.api_keys]]");
+    }
     let credentials = Credentials::new(config.auth.api_keys, config.auth.issuers)?;
     if config.audit.keys.is_empty() && !config.http.listen.ip().is_loopback() {
         tracing::warn!(
@@ -75,9 +82,12 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
              elsewhere shows it"
         );
     }
+    let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock::start()));
+    let transport = config.http.transport;
+    let tls = transport.tls.map(|files| Tls::open(files, clock.clone())).transpose()?;
+    let tls = tls.map(Arc::new);
     let store = SqliteStore::open_signing(&config.store.url, config.usecases.max_voice_legs, config.audit.keys);
     let store = Arc::new(store.await?);
-    let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock::start()));
     // `Date` headers are samples for calibration, so some may be dropped while the use cases are busy.
     let (hand_in, dates) = tokio::sync::mpsc::channel(64);
     let sink: DateSink = Arc::new(move |seen| {
@@ -93,7 +103,14 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         ..config.usecases
     };
     let (announces, compares) = (settings.announce, settings.compare);
-    let metrics = Arc::new(Metrics::default());
+    let mut metrics = Metrics::default();
+    if let Some(tls) = tls.clone() {
+        metrics.add_tls(move || TlsFigures {
+            expires_at: tls.not_after().as_second(),
+            failed: tls.failed(),
+        });
+    }
+    let metrics = Arc::new(metrics);
     let parts = usecases::UseCaseDependencies {
         telephony: Arc::new(telephony),
         crm,
@@ -137,6 +154,10 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         usecases.recalibrator.clone().recalibrate_until_stopped(),
     );
 
+    if let Some(tls) = tls.clone() {
+        lifecycle.run("watching the certificate", tls.watch(lifecycle.stopping()));
+    }
+
     let address = listener.local_addr()?;
     let readiness = Arc::new(lifecycle.clone());
     let exposition = Arc::new(move |standing: &ServiceCounts, here: &HttpFigures| exposition(&metrics, standing, here));
@@ -149,6 +170,12 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         connections.clone(),
         config.http.router,
     );
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let listener = Listener {
+        tcp: listener,
+        tls,
+        trusted_proxies: transport.trusted_proxies,
+    };
     let serving = http::serve(
         listener,
         router,
@@ -157,7 +184,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         lifecycle.stopping(),
     );
     lifecycle.run("serving", serving);
-    tracing::info!(%address, "listening on {address}");
+    tracing::info!(%address, "listening on {scheme}://{address}");
     Ok(App {
         lifecycle,
         address,

@@ -14,6 +14,7 @@ mod salesforce;
 mod secret_files;
 mod sections;
 mod timing;
+mod transport;
 mod usecases;
 
 use std::fmt;
@@ -26,6 +27,7 @@ pub use reader::Reader;
 pub use salesforce::{FieldNames, Grant, SalesforceConfig, UserLookup};
 pub use secret_files::SecretsConfig;
 pub use sections::{HttpConfig, StoreConfig};
+pub use transport::TransportConfig;
 
 use self::connect::ConnectSection;
 use self::salesforce::SalesforceSection;

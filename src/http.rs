@@ -7,16 +7,20 @@ mod auth;
 mod body;
 mod error_answers;
 mod extract;
+mod forwarded;
 mod idempotency;
+mod json;
 mod limits;
 mod middleware;
 mod operations;
+mod origin;
 mod page;
 pub mod problem;
 mod problem_code;
 mod query;
 mod routes;
 mod serve;
+mod tls;
 pub mod untrusted;
 mod v1;
 mod views;
@@ -27,12 +31,14 @@ pub use auth::{ApiKey, BadKeyFile, Credentials, IssuerSettings, KeyUsed, KeysFro
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
+pub use forwarded::{ForwardedHeader, TrustedProxies};
 pub use limits::{Rate, Rates};
 pub use operations::health::{Check, Readiness};
 pub use operations::metrics::{Exposition, HttpFigures};
 pub use problem_code::ProblemCode;
 pub use routes::{Access, ROUTES, Route, Verb};
-pub use serve::{Connections, Patience, Peer, serve};
+pub use serve::{Connections, Listener, Patience, Peer, serve};
+pub use tls::{BadCertificate, Tls, TlsFiles, Validity};
 use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -116,7 +122,7 @@ pub fn router(
         tickets: v1::supervisors::tickets::Tickets::new(),
         exposition,
     };
-    let is_public = |route: &Route| route.access == Access::Public;
+    let is_public = |route: &Route| !matches!(route.access, Access::AnyOf(_));
     let authenticated =
         routes::router(|route| !is_public(route)).route_layer(from_fn_with_state(app.clone(), auth::identify));
     let public = routes::router(is_public);
@@ -128,6 +134,7 @@ pub fn router(
         .layer(from_fn_with_state(app.clone(), middleware::to_its_end))
         .layer(from_fn_with_state(app.clone(), middleware::sizes))
         .layer(cross_origin)
+        .layer(from_fn_with_state(app.clone(), origin::check))
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn(middleware::envelope))
         .with_state(app)

@@ -102,6 +102,10 @@ impl Lifecycle {
     }
 }
 
+/// The names of the checks that say nothing about what is inside.
+const STORE: &str = "store";
+const NOT_STOPPING: &str = "not stopping";
+
 impl Readiness for Lifecycle {
     fn checks(&self) -> Vec<Check> {
         let mut checks: Vec<Check> = self
@@ -116,11 +120,27 @@ impl Readiness for Lifecycle {
             .collect();
         let running = !self.stopping.is_cancelled();
         checks.push(Check {
-            name: "not stopping".into(),
+            name: NOT_STOPPING.into(),
             ok: running,
             detail: (!running).then(|| "the service is stopping".to_owned()),
         });
         checks
+    }
+
+    fn generic_checks(&self) -> Vec<Check> {
+        let (mut store, mut tasks) = (true, true);
+        for (name, health) in &self.parts().checks {
+            let generic = if *name == STORE { &mut store } else { &mut tasks };
+            *generic &= health.is_ok();
+        }
+        let running = !self.stopping.is_cancelled();
+        [(STORE, store), ("tasks", tasks), (NOT_STOPPING, running)]
+            .map(|(name, ok)| Check {
+                name: name.to_owned(),
+                ok,
+                detail: None,
+            })
+            .into()
     }
 }
 
@@ -172,6 +192,10 @@ mod tests {
         let stopped = life.stopped(Duration::from_secs(5), std::future::pending()).await;
         assert_eq!(stopped.failed.as_deref(), Some("worker panicked"));
         assert!(life.checks().iter().any(|c| c.name == "worker" && !c.ok));
+        let generic = life.generic_checks();
+        let failing: Vec<&str> = generic.iter().filter(|c| !c.ok).map(|c| c.name.as_str()).collect();
+        assert_eq!(failing, ["tasks", "not stopping"]);
+        assert!(generic.iter().all(|c| c.detail.is_none()));
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Let contact-centre supervisors join and leave live Amazon Connect contacts, and record in Salesforce when they left.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SIDEDOOR_BUILD"), ")"))]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -4,6 +4,7 @@
 //! | file | contents |
 //! |---|---|
 //! | [`client`] | the upserts and queries; renews an expired token once |
+//! | [`contact_records`] | the org's own records of contacts: VoiceCall, MessagingSession |
 //! | [`token`] | the access token: cached, one renewal at a time |
 //! | [`record`] | the wire shape of a participant record, with the configured field names |
 //! | [`stale_access`] | answers that ask for a new login |
@@ -16,6 +17,7 @@
 //! | [`describe`] | the read-only questions of `sidedoor check` |
 
 mod client;
+mod contact_records;
 mod describe;
 mod errors;
 mod events;

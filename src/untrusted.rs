@@ -16,6 +16,7 @@ pub fn connect_error(code: Option<&str>, status: u16, message: &str) -> (VendorE
 pub fn salesforce_errors(status: StatusCode, body: &str) -> Vec<CrmError> {
     let lookups = LookupFields {
         voice_call: Some("Voice_Call__c"),
+        messaging_session: Some("Messaging_Session__c"),
         supervisor: Some("Supervisor__c"),
         agent: Some("Agent__c"),
     };

@@ -34,7 +34,7 @@
 //! | | `salesforce_sync::agent_notices` | agents are notified where the rules ask for it |
 //! | | [`salesforce_sync::rate`] | when Salesforce is called, and when delivery pauses |
 //! | | [`salesforce_sync::failure_scope`] | whether a rejection is the record's fault or the org's |
-//! | | [`salesforce_sync::voice_calls`] | the VoiceCall of a record is found |
+//! | | [`salesforce_sync::contact_records`] | the org's record of a contact is found: VoiceCall, MessagingSession |
 //! | | [`salesforce_sync::dead_letters`] | records that need a person are shown and replayed |
 //! | | [`salesforce_sync::compare`] | departures are compared with the org's own records |
 //! | [`identity`] | [`identity::supervisors`] | a supervisor is resolved from an id or a user name |
@@ -195,6 +195,11 @@ impl UseCases {
     /// The present time on the corrected clock.
     pub fn now(&self) -> jiff::Timestamp {
         self.ctx.now()
+    }
+
+    /// The share of contacts to be supervised, in percent, if a goal is configured.
+    pub fn coverage_goal_percent(&self) -> Option<u8> {
+        self.ctx.settings.coverage_goal_percent
     }
 
     /// Runs a whole request to completion even if the client disconnects, so that its answer is stored under its idempotency key.

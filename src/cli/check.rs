@@ -9,6 +9,7 @@
 //! | [`report`] | the lines, as text and as JSON |
 //! | [`host`] | configuration, store, this machine's clock |
 //! | [`issuers`] | the keys of the token issuers |
+//! | [`transport`] | the listener's certificate |
 //! | [`skew`] | our clock compared with a vendor's `Date` header |
 //! | [`telephony`] | Amazon Connect |
 //! | [`org`] | Salesforce |
@@ -23,6 +24,7 @@ mod org;
 pub mod report;
 mod skew;
 mod telephony;
+mod transport;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -170,6 +172,7 @@ async fn round(args: &CheckArgs) -> (Report, Option<Parts>) {
         }
     };
     issuers::check(&mut report, &parts).await;
+    transport::check(&mut report, &parts);
     host::store(&mut report, &parts).await;
     host::clock(&mut report, &parts);
     telephony::check(&mut report, &parts).await;

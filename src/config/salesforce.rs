@@ -32,6 +32,8 @@ pub struct SalesforceConfig {
     pub notice_event: Option<String>,
     /// The field of VoiceCall that refers to its Conversation.
     pub conversation_field: String,
+    /// The field of MessagingSession that holds the contact id of a chat; empty to link none.
+    pub messaging_session_key: String,
     /// The field of the User record that holds the Connect user name.
     pub connect_username_field: String,
     /// Where the Salesforce User of a Connect user is looked up.
@@ -124,6 +126,7 @@ fields! {
     origin = "Origin__c", TEXT, "API or OBSERVED.";
     contact_id = "Contact_Id__c", TEXT, "The supervised contact.";
     voice_call = "Voice_Call__c", LOOKUP, "Lookup to VoiceCall.";
+    messaging_session = "Messaging_Session__c", LOOKUP, "Lookup to MessagingSession. Written only with `messaging_session_key`.";
     supervisor = "Supervisor__c", LOOKUP, "Lookup to User.";
     connect_user_id = "Connect_User_Id__c", TEXT, "The supervisor's Connect user id.";
     supervisor_username = "Supervisor_Username__c", TEXT, "The supervisor's Connect user name.";
@@ -168,6 +171,7 @@ impl SalesforceSection {
                 "linger_ms",
                 "slow_above_percent",
                 "find_voice_calls",
+                "messaging_session_key",
                 "directive_event",
                 "directive_event_field",
                 "notice_event",
@@ -213,7 +217,12 @@ impl SalesforceSection {
                 Err("set a version such as v68.0, at least v46.0".into())
             }
         });
-        let fields = FieldNames::read(r);
+        let mut fields = FieldNames::read(r);
+        let messaging_session_key = read_name(r, "salesforce.messaging_session_key", "");
+        if messaging_session_key.is_empty() {
+            // An org without MessagingSession has no such field.
+            fields.messaging_session.clear();
+        }
         if fields.external_id.is_empty() {
             r.problem(
                 "salesforce.fields.external_id",
@@ -257,6 +266,7 @@ impl SalesforceSection {
             directive_event_field: directive_event_field.unwrap_or_else(|| "Stream_Key__c".into()),
             conversation_field: conversation_field.unwrap_or_else(|| "ConversationId".into()),
             connect_username_field: connect_username_field.unwrap_or_else(|| "FederationIdentifier".into()),
+            messaging_session_key,
             user_lookup,
             fields,
         };
@@ -265,6 +275,7 @@ impl SalesforceSection {
             slow_above,
             // Without the lookup field there is nothing to write the found id to.
             find_voice_calls: find_voice_calls && !config.fields.voice_call.is_empty(),
+            find_messaging_sessions: !config.fields.messaging_session.is_empty(),
         };
         Some(Self {
             config,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ::http::HeaderValue;
 
 use super::Reader;
+use super::transport::TransportConfig;
 use crate::http::{self, Patience, Rate, Rates};
 use crate::telemetry::{LogFormat, TelemetryConfig};
 
@@ -14,6 +15,8 @@ use crate::telemetry::{LogFormat, TelemetryConfig};
 pub struct HttpConfig {
     /// The address to listen on.
     pub listen: SocketAddr,
+    /// TLS, or plain HTTP, and the proxies in front.
+    pub transport: TransportConfig,
     /// The time after which a request is answered with "accepted" instead of the outcome. At most 8 s, because Lightning
     /// gives up at 10 s.
     pub answer_within: Duration,
@@ -63,8 +66,11 @@ impl HttpConfig {
                 "set http.max_connections above http.max_streams",
             );
         }
+        // An invalid address has its own problem already, so it counts as loopback here.
+        let listen = listen.unwrap_or(default);
         Self {
-            listen: listen.unwrap_or(default),
+            listen,
+            transport: TransportConfig::read(r, listen),
             answer_within: r.millis("http.answer_within_ms", 7000, 100, 8000),
             max_connections,
             max_streams,

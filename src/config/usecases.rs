@@ -22,6 +22,7 @@ pub(super) fn read(
         max_batch_delay: Duration::ZERO,
         slow_above: 1.0,
         find_voice_calls: false,
+        find_messaging_sessions: false,
     };
     let notice_event = salesforce.and_then(|s| s.config.notice_event.as_ref());
     let can_notify = notice_event.is_some() && salesforce.is_some_and(|s| s.config.user_lookup != UserLookup::Off);
@@ -47,6 +48,9 @@ pub(super) fn read(
         announce: salesforce.is_some_and(|s| s.config.directive_event.is_some()),
         notify_agents: notice_event.is_some(),
         compare: salesforce.is_some_and(|s| s.compare),
+        count_contacts: r.flag("coverage.count_contacts", true),
+        // 0 is no goal that anybody could miss.
+        coverage_goal_percent: Some(r.number("coverage.goal_percent", 0, 0, 100)).filter(|goal| *goal > 0),
         retention: RetentionPeriods {
             keys: SignedDuration::from_hours(r.number("retention.idempotency_h", 24, 1, 720)),
             evidence: days(r.number("retention.evidence_days", 30, 1, 3650)),
@@ -55,6 +59,7 @@ pub(super) fn read(
             audit: Some(r.number("audit.retention_days", 0, 0, 36_500))
                 .filter(|kept| *kept > 0)
                 .map(days),
+            coverage: days(r.number("retention.coverage_days", 800, 3, 36_500)),
         },
         username_cache_ttl: r.seconds("supervision.usernames_s", 300, 1, 86_400),
         salesforce_users: salesforce.and_then(|s| match s.config.user_lookup {

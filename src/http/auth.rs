@@ -116,7 +116,8 @@ impl Credentials {
         }
     }
 
-    fn anybody(&self) -> bool {
+    /// Whether authentication is disabled, so that every caller has every scope.
+    pub(super) fn anybody(&self) -> bool {
         self.keys.is_empty() && self.issuers.is_empty()
     }
 }
@@ -160,6 +161,27 @@ impl AppState {
         // and a secret of sixteen characters cannot be guessed.
         let key = known.ok_or(Denied::UnknownKey)?;
         Ok((self.credentials.keys.uses(key, self.usecases.now()), None))
+    }
+
+    /// The caller of a route that needs no credential; `None` if the request has none. An invalid one is refused and counted as on
+    /// every other route, so that no route can be used to guess.
+    pub(super) async fn caller_if_any(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<Peer>,
+    ) -> Result<Option<Caller>, Problem> {
+        match self.admit(headers).await {
+            Ok((caller, _)) => match self.limits.spent(&caller) {
+                Some(wait) => Err(Problem::rate_limited(
+                    "This credential reached its rate limit.",
+                    wait.seconds(),
+                )),
+                None => Ok(Some(caller)),
+            },
+            // An issuer that is down is no reason to refuse an answer that anybody may have.
+            Err(Denied::None | Denied::KeysUnavailable) => Ok(None),
+            Err(why) => Err(self.refuse(why, peer)),
+        }
     }
 
     /// The caller with the supervisor that the token names looked up, if its scopes let it act as one.

@@ -8,9 +8,11 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
+use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 use sidedoor_domain::ids::BadName;
 
+use super::json::{self, BadJson};
 use super::problem::{FieldError, Problem, shortened};
 use super::problem_code::ProblemCode;
 
@@ -34,8 +36,11 @@ pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, Problem
     let arriving = tokio::time::timeout(ARRIVAL, to_bytes(request.into_body(), most));
     let body = match arriving.await {
         Ok(Ok(body)) => body,
-        // Apart from a lost connection, only the limit can fail here.
-        Ok(Err(_)) => return Err(too_large()),
+        Ok(Err(e)) if is_limit(&e) => return Err(too_large()),
+        Ok(Err(_)) => {
+            let detail = "body could not be read: malformed chunks, or the connection ended early";
+            return Err(Problem::invalid_one("", detail));
+        }
         Err(_) => {
             let detail = "The body was not received within 10 s.";
             return Err(Problem::new(ProblemCode::RequestTimeout, detail));
@@ -48,6 +53,11 @@ pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, Problem
     Ok(body)
 }
 
+/// Whether a body was refused because of its size.
+fn is_limit(e: &axum::Error) -> bool {
+    std::error::Error::source(e).is_some_and(|cause| cause.is::<LengthLimitError>())
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let media = headers
         .get(CONTENT_TYPE)
@@ -57,14 +67,19 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// Parses a body as any JSON value.
+/// Parses a body as any JSON value without duplicate members.
 pub(super) fn parse(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(body).map_err(|e| {
-        // serde's own message quotes the input, so only the place is used.
-        Problem::invalid_one(
-            "",
-            format!("is not valid JSON (line {}, column {})", e.line(), e.column()),
-        )
+    json::parse(body).map_err(|e| match e {
+        BadJson::Syntax { line, column } => {
+            Problem::invalid_one("", format!("is not valid JSON (line {line}, column {column})"))
+        }
+        BadJson::Duplicates(pointers) => {
+            let twice = |pointer| FieldError {
+                pointer,
+                detail: "is given more than once".into(),
+            };
+            Problem::invalid(pointers.into_iter().map(twice).collect())
+        }
     })
 }
 

@@ -23,8 +23,7 @@ static CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request
 static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest URL (path and query) in bytes.
 const MAX_URL: usize = 8 * 1024;
-/// The headers of every answer. No answer is a page, so nothing in it may run or be framed. HSTS is not among them, because this
-/// process speaks plain HTTP, where browsers ignore it (RFC 6797, 7.2 and 8.1); the proxy that ends TLS must send it.
+/// The headers of every answer. No answer is a page, so nothing in it may run or be framed. The listener adds HSTS over TLS.
 const SAFE: [(HeaderName, HeaderValue); 4] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -43,8 +43,13 @@ macro_rules! problem_codes {
 
 problem_codes! {
     RequestInvalid "request_invalid" BAD_REQUEST "Invalid request";
+    HostInvalid "host_invalid" BAD_REQUEST "Missing, repeated or invalid Host";
+    CredentialAmbiguous "credential_ambiguous" BAD_REQUEST "Several credentials";
+    TlsRequired "tls_required" BAD_REQUEST "Plain HTTP on a TLS port";
     CredentialInvalid "credential_invalid" UNAUTHORIZED "Missing or invalid credential";
     ActionForbidden "action_forbidden" FORBIDDEN "Action not allowed for this credential";
+    HostForbidden "host_forbidden" FORBIDDEN "Host not allowed without authentication";
+    OriginForbidden "origin_forbidden" FORBIDDEN "Origin not allowed without authentication";
     SupervisorLinkInvalid "supervisor_link_invalid" FORBIDDEN "Credential not linked to one Connect user";
     RouteNotFound "route_not_found" NOT_FOUND "Unknown path";
     SupervisionNotFound "supervision_not_found" NOT_FOUND "Unknown supervision";

@@ -39,6 +39,8 @@ impl Verb {
 pub enum Access {
     /// Anybody: no credential is looked at.
     Public,
+    /// Anybody. A credential that is sent must be valid, and with one of these scopes the answer has details.
+    DetailsFor(&'static [Scope]),
     /// A credential with at least one of these scopes. [`Scope::Supervise`] opens a route only for the supervisor that the
     /// credential names.
     AnyOf(&'static [Scope]),
@@ -125,12 +127,13 @@ const AUDITORS: Access = Access::AnyOf(&[Scope::Audit]);
 /// May see the vendors' clocks.
 const CLOCKS: Access = Access::AnyOf(&[Scope::SuperviseAny, Scope::Read, Scope::Operate]);
 /// May see what operators see.
-const OPERATIONS: Access = Access::AnyOf(&[Scope::Read, Scope::Operate]);
+const OPERATIONS: Access = Access::AnyOf(HAS_DETAILS);
+pub(super) const HAS_DETAILS: &[Scope] = &[Scope::Read, Scope::Operate];
 const OPERATORS: Access = Access::AnyOf(&[Scope::Operate]);
 const EVENT_SOURCES: Access = Access::AnyOf(&[Scope::Events]);
 
 /// Every route.
-pub static ROUTES: [Route; 28] = [
+pub static ROUTES: [Route; 29] = [
     Route::get("/v1/agents", "listAgents", BOARD, |method| {
         on(method, agents::list::handle)
     }),
@@ -227,6 +230,9 @@ pub static ROUTES: [Route; 28] = [
     Route::get("/v1/reports/supervision", "reportSupervision", OPERATIONS, |method| {
         on(method, reports::supervision::handle)
     }),
+    Route::get("/v1/reports/coverage", "reportCoverage", OPERATIONS, |method| {
+        on(method, reports::coverage::handle)
+    }),
     Route::get("/v1/audit", "listAudit", AUDITORS, |method| {
         on(method, audit::list::handle)
     }),
@@ -239,7 +245,7 @@ pub static ROUTES: [Route; 28] = [
     Route::get("/healthz", "getHealth", Access::Public, |method| {
         on(method, health::alive)
     }),
-    Route::get("/readyz", "getReadiness", Access::Public, |method| {
+    Route::get("/readyz", "getReadiness", Access::DetailsFor(HAS_DETAILS), |method| {
         on(method, health::ready)
     }),
     Route::get("/openapi.yaml", "getContract", Access::Public, |method| {

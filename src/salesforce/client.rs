@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sidedoor_domain::ids::ContactId;
-use sidedoor_domain::participant::ParticipantRecord;
+use sidedoor_domain::participant::{ContactRecordKind, ParticipantRecord};
 use sidedoor_domain::ports::crm::{AgentNotice, ParticipantSeen};
 use sidedoor_domain::ports::{Clock, Crm, CrmError, CrmErrorCode, CrmVerdict, Usage, WrittenRecord};
 
@@ -223,6 +223,10 @@ impl Salesforce {
         Ok(participants.iter().zip(results).map(of).collect())
     }
 
+    pub(super) fn messaging_session_key(&self) -> &str {
+        &self.settings.messaging_session_key
+    }
+
     pub(super) fn connect_username_field(&self) -> &str {
         &self.settings.connect_username_field
     }
@@ -233,6 +237,7 @@ impl Salesforce {
         let set = |value: &Option<String>, name| value.as_ref().and(Some(name)).filter(|name: &&str| !name.is_empty());
         LookupFields {
             voice_call: set(&participant.voice_call_id, fields.voice_call.as_str()),
+            messaging_session: set(&participant.messaging_session_id, fields.messaging_session.as_str()),
             supervisor: set(&participant.supervisor_user_id, fields.supervisor.as_str()),
             agent: set(&participant.agent_user_id, fields.agent.as_str()),
         }
@@ -363,24 +368,12 @@ impl Crm for Salesforce {
         }
     }
 
-    async fn voice_calls(&self, contacts: &[ContactId]) -> Result<BTreeMap<String, Vec<String>>, CrmError> {
-        // No escaping is needed, because a ContactId contains neither quotes nor backslashes.
-        let keys: Vec<String> = contacts.iter().map(|c| format!("'{c}'")).collect();
-        let soql = format!(
-            "SELECT Id, VendorCallKey FROM VoiceCall WHERE VendorCallKey IN ({})",
-            keys.join(",")
-        );
-        let path = format!("query?q={}", utf8_percent_encode(&soql, NON_ALPHANUMERIC));
-        let (status, text) = self.send(&Method::GET, &path, None).await?;
-        if status != StatusCode::OK {
-            return Err(answered(status, &text, LookupFields::default()));
-        }
-        let found: Found = read(&text)?;
-        let mut by_key: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for call in found.records {
-            by_key.entry(call.vendor_call_key).or_default().push(call.id);
-        }
-        Ok(by_key)
+    async fn contact_records(
+        &self,
+        kind: ContactRecordKind,
+        contacts: &[ContactId],
+    ) -> Result<BTreeMap<String, Vec<String>>, CrmError> {
+        self.records_of_contacts(kind, contacts).await
     }
 
     async fn users_named(&self, usernames: &[String]) -> Result<BTreeMap<String, Vec<String>>, CrmError> {
@@ -423,18 +416,6 @@ impl ApiVersion {
     fn number(&self) -> Option<u32> {
         self.version.split('.').next()?.parse().ok()
     }
-}
-
-#[derive(Deserialize)]
-struct Found {
-    records: Vec<FoundCall>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct FoundCall {
-    id: String,
-    vendor_call_key: String,
 }
 
 #[cfg(test)]

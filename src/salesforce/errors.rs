@@ -36,6 +36,8 @@ const NEWER_KEPT: &str = "newer version of this record";
 pub(crate) struct LookupFields<'n> {
     /// The lookup to VoiceCall.
     pub voice_call: Option<&'n str>,
+    /// The lookup to MessagingSession.
+    pub messaging_session: Option<&'n str>,
     /// The lookup to the supervisor's User.
     pub supervisor: Option<&'n str>,
     /// The lookup to the agent's User.
@@ -227,10 +229,11 @@ fn refused_lookups(fields: &[&str], lookups: LookupFields<'_>) -> Option<Lookups
     };
     let found = Lookups {
         voice_call: refused(lookups.voice_call),
+        messaging_session: refused(lookups.messaging_session),
         supervisor: refused(lookups.supervisor),
         agent: refused(lookups.agent),
     };
-    (found.voice_call || found.supervisor || found.agent).then_some(found)
+    (found.voice_call || found.messaging_session || found.supervisor || found.agent).then_some(found)
 }
 
 /// The error of a call without an answer. A retry is safe, because the external id is unique.

@@ -21,6 +21,7 @@ pub(super) fn body(participant: &ParticipantRecord, fields: &FieldNames) -> Map<
     // An unknown lookup is not sent, because an administrator may have set it by hand.
     for (name, lookup) in [
         (&fields.voice_call, &participant.voice_call_id),
+        (&fields.messaging_session, &participant.messaging_session_id),
         (&fields.supervisor, &participant.supervisor_user_id),
         (&fields.agent, &participant.agent_user_id),
     ] {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use sidedoor_domain::ids::ContactId;
-use sidedoor_domain::participant::ParticipantRecord;
+use sidedoor_domain::participant::{ContactRecordKind, ParticipantRecord};
 use sidedoor_domain::ports::crm::{AgentNotice, ParticipantSeen};
 use sidedoor_domain::ports::{Crm, CrmError, Usage, WrittenRecord};
 
@@ -35,7 +35,11 @@ impl Crm for SimCrm {
         Ok(written.collect())
     }
 
-    async fn voice_calls(&self, _: &[ContactId]) -> Result<BTreeMap<String, Vec<String>>, CrmError> {
+    async fn contact_records(
+        &self,
+        _: ContactRecordKind,
+        _: &[ContactId],
+    ) -> Result<BTreeMap<String, Vec<String>>, CrmError> {
         Ok(BTreeMap::new())
     }
 

@@ -107,6 +107,7 @@ impl World {
             channel: Some(self.plan.conduct.channel),
             initiated_at: None,
             user: None,
+            queue: None,
             connected_at: None,
             disconnected_at: Some(stamp),
             disconnect_reason: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sidedoor_domain::ids::ContactId;
-use sidedoor_domain::participant::ParticipantRecord;
+use sidedoor_domain::participant::{ContactRecordKind, ParticipantRecord};
 use sidedoor_domain::ports::crm::{AgentNotice, ParticipantSeen};
 use sidedoor_domain::ports::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Usage, WrittenRecord};
 use tokio::time::Instant;
@@ -116,7 +116,11 @@ impl Crm for Org {
         Ok(written.collect())
     }
 
-    async fn voice_calls(&self, contacts: &[ContactId]) -> Result<BTreeMap<String, Vec<String>>, CrmError> {
+    async fn contact_records(
+        &self,
+        _: ContactRecordKind,
+        contacts: &[ContactId],
+    ) -> Result<BTreeMap<String, Vec<String>>, CrmError> {
         let _call = self.begin(Vec::new());
         lock(&self.calls).searches += 1;
         let slow = lock(&self.slow_search).take();

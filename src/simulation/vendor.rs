@@ -291,6 +291,7 @@ impl Vendor {
             channel: Some(self.conduct.channel),
             initiated_at: Some(self.stamp(leg.started)),
             user: Some(leg.user.clone()),
+            queue: None,
             connected_at: leg
                 .connected
                 .filter(|_| self.conduct.says_connected)
@@ -315,6 +316,7 @@ impl Vendor {
             channel: Some(self.conduct.channel),
             initiated_at: Some(self.stamp(contact.started)),
             user: Some(contact.agent.clone()),
+            queue: None,
             connected_at: Some(self.stamp(contact.started)),
             disconnected_at: contact.ended.map(|(t, _)| self.stamp(t)),
             disconnect_reason: contact.ended.map(|_| "CUSTOMER_DISCONNECT".into()),

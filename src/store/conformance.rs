@@ -6,6 +6,7 @@
 mod audit;
 mod clocks;
 mod comparisons;
+mod coverage;
 mod deliveries;
 mod directives;
 mod evidence;

@@ -10,6 +10,7 @@
 mod audit;
 mod clocks;
 mod completeness;
+mod coverage;
 mod deliveries;
 mod directives;
 mod evidence;

@@ -20,7 +20,9 @@ mod clocks;
 mod comparisons;
 mod completeness;
 mod connection;
+mod contact_records;
 mod copies;
+mod coverage;
 mod deliveries;
 mod directives;
 mod evidence;
@@ -41,7 +43,6 @@ mod unreadable;
 #[cfg(test)]
 mod upkeep_tests;
 mod view;
-mod voice_calls;
 mod wal;
 mod writer;
 
@@ -53,12 +54,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use sidedoor_domain::audit_chain::AuditKeys;
-use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{
-    ClockEpoch, ClockId, ClockStore, Counts, Delivery, DeliveryFilter, DeliveryStore, DirectiveChange, DirectiveNews,
-    DirectiveStore, EvidenceStore, Filter, IdempotencyStore, IdleLeg, Job, JobStore, KeyRecord, News, NextDue,
-    OrderedDirective, PollStaleness, Retention, Sample, StoredSupervision, SupervisionStore, UnknownLeg,
+    Counts, Delivery, DeliveryFilter, DeliveryStore, DirectiveChange, DirectiveNews, DirectiveStore, Filter,
+    IdempotencyStore, IdleLeg, Job, JobStore, KeyRecord, News, NextDue, OrderedDirective, PollStaleness, Retention,
+    StoredSupervision, SupervisionStore,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
 use sidedoor_domain::supervision::State;
@@ -301,27 +301,6 @@ impl SupervisionStore for SqliteStore {
 }
 
 #[async_trait]
-impl EvidenceStore for SqliteStore {
-    async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError> {
-        let (instance, leg) = (instance.clone(), leg.to_owned());
-        self.readers.read(move |db| evidence::of_leg(db, &instance, &leg)).await
-    }
-
-    async fn unknown_leg_count(&self, instance: &InstanceName, limit: u32) -> Result<u32, StoreError> {
-        let instance = instance.clone();
-        self.readers
-            .read(move |db| evidence::unknown_leg_count(db, &instance, limit))
-            .await
-    }
-
-    async fn due_unknown_legs(&self, now: Timestamp, limit: u32) -> Result<Vec<UnknownLeg>, StoreError> {
-        self.readers
-            .read(move |db| evidence::due_unknown_legs(db, now, limit))
-            .await
-    }
-}
-
-#[async_trait]
 impl JobStore for SqliteStore {
     async fn next_due(&self) -> Result<NextDue, StoreError> {
         self.readers.read(jobs::next_due).await
@@ -366,8 +345,8 @@ impl DeliveryStore for SqliteStore {
             .await
     }
 
-    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
-        self.due(now, move |db| deliveries::due_voice_calls(db, now, limit))
+    async fn due_contact_records(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
+        self.due(now, move |db| deliveries::due_contact_records(db, now, limit))
             .await
     }
 
@@ -432,17 +411,6 @@ impl DirectiveStore for SqliteStore {
 
     fn channel_salt(&self) -> &str {
         &self.salt
-    }
-}
-
-#[async_trait]
-impl ClockStore for SqliteStore {
-    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError> {
-        self.readers.read(clocks::epochs).await
-    }
-
-    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError> {
-        self.readers.read(move |db| clocks::samples(db, since, limit)).await
     }
 }
 

@@ -35,7 +35,11 @@
 //! | `sidedoor_rate_limited_total{limit}` | requests rejected by a rate limit |
 //! | `sidedoor_connections` | open connections, now |
 //! | `sidedoor_connections_refused_total` | connections refused because `http.max_connections` was reached |
+//! | `sidedoor_tls_certificate_expiry_timestamp_seconds` | when the listener's certificate expires ([`tls`]) |
+//! | `sidedoor_tls_handshakes_failed_total` | TLS handshakes of clients that failed or took too long |
 //! | `sidedoor_panics_total` | panics; each is a bug in Sidedoor |
+
+pub(crate) mod tls;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

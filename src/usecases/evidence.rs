@@ -9,6 +9,7 @@ pub mod carrier_limits;
 pub mod contact_events;
 pub(crate) mod evaluate;
 pub mod event_rights;
+mod handled_contacts;
 pub(crate) mod observation;
 mod unusable_events;
 

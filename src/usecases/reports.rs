@@ -1,8 +1,9 @@
-//! Reads supervisions, timelines, the audit and counts.
+//! Reads supervisions, timelines, coverage, the audit and counts.
 //!
 //! Guarantee: a caller sees only what its credential allows.
 
 pub mod audit;
+pub mod coverage;
 pub mod supervisions;
 pub mod timeline;
 

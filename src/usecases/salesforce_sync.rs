@@ -6,6 +6,7 @@
 mod agent_notices;
 mod calls;
 mod compare;
+mod contact_records;
 pub mod dead_letters;
 mod deliver;
 pub mod discard;
@@ -13,7 +14,6 @@ mod failure_scope;
 mod late_commits;
 pub(crate) mod rate;
 mod send;
-mod voice_calls;
 
 use sidedoor_domain::ports::store::RecordState;
 
@@ -25,13 +25,13 @@ use crate::usecases::idempotency::{IdempotencyError, IdempotencyService};
 #[derive(Clone)]
 pub struct SalesforceSyncService {
     ctx: UseCaseContext,
-    voice_calls: voice_calls::VoiceCallCache,
+    contact_records: contact_records::ContactRecordCache,
 }
 
 impl SalesforceSyncService {
     pub(crate) fn new(ctx: UseCaseContext) -> Self {
         Self {
-            voice_calls: voice_calls::VoiceCallCache::new(),
+            contact_records: contact_records::ContactRecordCache::new(),
             ctx,
         }
     }

@@ -103,6 +103,10 @@ pub struct UseCaseSettings {
     pub notify_agents: bool,
     /// Whether departures are compared with the org's own record of them (ConversationParticipant).
     pub compare: bool,
+    /// Whether ended contacts are counted for the report of coverage.
+    pub count_contacts: bool,
+    /// The share of contacts to be supervised, in percent; `None` for no goal.
+    pub coverage_goal_percent: Option<u8>,
     /// How long data is kept.
     pub retention: RetentionPeriods,
     /// How long a user name is mapped to the same user without asking the vendor again.
@@ -192,11 +196,15 @@ pub struct DeliverySettings {
     pub slow_above: f64,
     /// Whether to look for a record's VoiceCall if the caller gave none.
     pub find_voice_calls: bool,
+    /// Whether to look for the MessagingSession of a chat.
+    pub find_messaging_sessions: bool,
 }
 
 /// How long data is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct RetentionPeriods {
+    /// Counters of coverage.
+    pub coverage: SignedDuration,
     /// Idempotency keys and their answers.
     pub keys: SignedDuration,
     /// Evidence, and the ids of processed events.

@@ -41,6 +41,7 @@ DEPTH = {
     "listSupervisions": {200},
     "listVendors": {200},
     "probeVendor": {200},
+    "reportCoverage": {200},
     "reportSupervision": {200},
     "receiveConnectEvent": {200},
     "receivePartnerEvent": {200},

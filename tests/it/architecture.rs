@@ -47,13 +47,16 @@ const RULES: [(&str, &[&str]); 14] = [
 const MAIN: &[&str] = &["app", "cli", "config", "lifecycle", "telemetry"];
 
 /// Which modules may use a library or a crate of this workspace.
-const CRATES: [(&str, &[&str]); 10] = [
-    ("aws_", &["connect"]),
+const CRATES: [(&str, &[&str]); 13] = [
+    ("aws_config", &["connect"]),
+    ("aws_sdk", &["connect"]),
+    ("aws_smithy", &["connect"]),
     ("oauth2::", &["salesforce"]),
     ("rusqlite::", &["store"]),
     ("governor::", &["connect", "http"]),
     ("axum::", &["http", "untrusted"]),
     ("hyper", &["http"]),
+    ("rustls", &["http"]),
     ("clap::", &["main", "cli"]),
     ("opentelemetry", &["telemetry"]),
     (

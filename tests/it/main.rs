@@ -42,11 +42,13 @@ mod http {
     mod bad_input;
     mod compatibility;
     mod contract;
+    mod coverage;
     mod deadlines;
     mod external_service;
     mod idempotency;
     mod lists_and_timelines;
     mod reports;
+    mod strict_bodies;
 }
 
 /// Which supervisor a request means: by user name, or by the user that a token names.
@@ -81,13 +83,17 @@ mod monitoring {
 
 /// Running the service: `sidedoor check`, start and stop, and the vendor fakes.
 mod operations {
+    mod advisories;
     mod backups;
     mod check;
     mod check_measured;
     mod check_org;
+    mod check_transport;
     mod fakes;
+    mod readiness;
     mod start_and_stop;
     mod traces;
+    mod version;
 }
 
 /// Asking Amazon Connect about legs in batches.
@@ -126,8 +132,13 @@ mod security {
     mod event_senders;
     mod hostile_input;
     mod log_injection;
+    mod open_mode;
+    mod proxies;
+    mod request_heads;
     mod secret_files;
     mod security_doc;
+    mod tls;
+    mod tls_limits;
     mod token_keys;
     mod tokens;
 }

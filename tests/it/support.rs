@@ -3,6 +3,7 @@
 pub mod apex;
 pub mod app;
 pub mod callers;
+pub mod certificates;
 pub mod claims;
 pub mod compatibility;
 pub mod departures;
@@ -13,6 +14,7 @@ pub mod issuer;
 pub mod jumping_clock;
 pub mod openapi;
 pub mod process;
+pub mod raw;
 pub mod request;
 pub mod stored_states;
 pub mod supervision_steps;

@@ -96,6 +96,8 @@ pub struct ContactEvent {
     pub initiated_at: Option<Timestamp>,
     /// The user of `agentInfo.agentArn`: the agent, or for a leg the supervisor.
     pub user: Option<String>,
+    /// The queue of `queueInfo.queueArn`; the personal queue of an agent is `agent/` and the agent's id.
+    pub queue: Option<String>,
     /// `agentInfo.connectedToAgentTimestamp`, on the vendor's clock.
     pub connected_at: Option<Timestamp>,
     /// `disconnectTimestamp`, on the vendor's clock.
@@ -222,6 +224,12 @@ fn contact_event(envelope: &Value) -> Result<ContactEvent, BadEvent> {
         user: agent
             .and_then(|a| text(a, "agentArn"))
             .and_then(|arn| arn.split_once("/agent/").map(|(_, id)| id.to_owned())),
+        queue: field(detail, "queueInfo")
+            .and_then(|queue| text(queue, "queueArn"))
+            .and_then(|arn| {
+                arn.split_once("/queue/")
+                    .map(|(_, id)| id.chars().take(MAX_ID).collect())
+            }),
         connected_at: agent.and_then(|a| moment(a, "connectedToAgentTimestamp")),
         initiated_at: moment(detail, "initiationTimestamp"),
         disconnected_at: moment(detail, "disconnectTimestamp"),

@@ -8,6 +8,53 @@ use super::departure::reason;
 use super::ports::crm::Lookups;
 use super::supervision::{Channel, Mode, Supervision};
 
+/// The kinds of the CRM's own records of a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ContactRecordKind {
+    /// A VoiceCall, found by `VendorCallKey`.
+    VoiceCall,
+    /// A MessagingSession, found by a field that the org fills.
+    MessagingSession,
+}
+
+impl ContactRecordKind {
+    /// The kind for a contact of this channel; `None` if there is none. A contact whose channel is not known is taken for a call.
+    pub fn of(channel: Option<Channel>) -> Option<Self> {
+        match channel {
+            Some(Channel::Voice) | None => Some(Self::VoiceCall),
+            Some(Channel::Chat) => Some(Self::MessagingSession),
+            Some(Channel::Task) => None,
+        }
+    }
+
+    /// The name of the object.
+    pub fn object(self) -> &'static str {
+        match self {
+            Self::VoiceCall => "VoiceCall",
+            Self::MessagingSession => "MessagingSession",
+        }
+    }
+
+    /// The supervision's record of this kind.
+    pub fn of_supervision(self, supervision: &Supervision) -> Option<&str> {
+        match self {
+            Self::VoiceCall => supervision.voice_call_id.as_deref(),
+            Self::MessagingSession => supervision.messaging_session_id.as_deref(),
+        }
+    }
+
+    /// Sets the supervision's record, unless it has one. Returns whether it was set.
+    pub fn set(self, supervision: &mut Supervision, record: &str) -> bool {
+        let place = match self {
+            Self::VoiceCall => &mut supervision.voice_call_id,
+            Self::MessagingSession => &mut supervision.messaging_session_id,
+        };
+        let is_new = place.is_none();
+        place.get_or_insert_with(|| record.to_owned());
+        is_new
+    }
+}
+
 /// One VoiceCallParticipant record. The Salesforce adapter maps each field to its configured API name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParticipantRecord {
@@ -21,6 +68,8 @@ pub struct ParticipantRecord {
     pub contact_id: Option<String>,
     /// The id of the VoiceCall (a lookup).
     pub voice_call_id: Option<String>,
+    /// The id of the MessagingSession (a lookup).
+    pub messaging_session_id: Option<String>,
     /// The id of the supervisor's User (a lookup).
     pub supervisor_user_id: Option<String>,
     /// The supervisor's Connect user id.
@@ -107,6 +156,7 @@ impl ParticipantRecord {
             origin: supervision.origin.as_str(),
             contact_id: supervision.contact.as_ref().map(ToString::to_string),
             voice_call_id: supervision.voice_call_id.clone(),
+            messaging_session_id: supervision.messaging_session_id.clone(),
             supervisor_user_id: supervision.supervisor.salesforce_user_id.clone(),
             connect_user_id: supervision.supervisor.connect_user_id.as_ref().map(ToString::to_string),
             supervisor_username: supervision.supervisor.username.clone(),
@@ -168,10 +218,20 @@ impl ParticipantRecord {
             .cloned();
     }
 
+    /// Sets the lookup to the org's record of the contact.
+    pub fn refer_to(&mut self, kind: ContactRecordKind, record: &str) {
+        let lookup = match kind {
+            ContactRecordKind::VoiceCall => &mut self.voice_call_id,
+            ContactRecordKind::MessagingSession => &mut self.messaging_session_id,
+        };
+        *lookup = Some(record.to_owned());
+    }
+
     /// Removes lookups that the org refuses, because a record without lookups is better than no record.
     pub fn leave_out(&mut self, refused: Lookups) {
         for (is_refused, lookup) in [
             (refused.voice_call, &mut self.voice_call_id),
+            (refused.messaging_session, &mut self.messaging_session_id),
             (refused.supervisor, &mut self.supervisor_user_id),
             (refused.agent, &mut self.agent_user_id),
         ] {
@@ -249,15 +309,17 @@ mod tests {
     fn record_leaves_out_only_refused_lookups() {
         let with_lookups = ParticipantRecord {
             voice_call_id: Some("call".into()),
+            messaging_session_id: Some("session".into()),
             supervisor_user_id: Some("user".into()),
             agent_user_id: Some("agent".into()),
             ..claimed_record(false)
         };
-        for bits in 0..8 {
+        for bits in 0..16 {
             let refused = Lookups {
                 voice_call: bits & 1 != 0,
                 supervisor: bits & 2 != 0,
                 agent: bits & 4 != 0,
+                messaging_session: bits & 8 != 0,
             };
             let mut record = with_lookups.clone();
             record.leave_out(refused);
@@ -265,6 +327,7 @@ mod tests {
                 voice_call: record.voice_call_id.is_none(),
                 supervisor: record.supervisor_user_id.is_none(),
                 agent: record.agent_user_id.is_none(),
+                messaging_session: record.messaging_session_id.is_none(),
             };
             assert_eq!(left_out, refused);
         }

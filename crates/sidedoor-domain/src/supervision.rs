@@ -108,7 +108,7 @@ impl Mode {
 }
 
 /// The kind of contact. It decides how a leg can be ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Channel {
     /// A call.
@@ -286,6 +286,8 @@ pub struct Supervision {
     pub supervisor: Supervisor,
     /// The id of the Salesforce VoiceCall, if the request gave it.
     pub voice_call_id: Option<String>,
+    /// The id of the Salesforce MessagingSession of a chat, once found.
+    pub messaging_session_id: Option<String>,
     /// Why the supervisor listens, in the words of the request.
     pub request_reason: Option<String>,
     /// The agent on the contact, once known.

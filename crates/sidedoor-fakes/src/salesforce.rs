@@ -21,6 +21,7 @@ mod org;
 mod platform_events;
 mod rest_api;
 mod soql;
+mod table;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -24,11 +24,13 @@ const USAGE = `usage: node scripts/setup.mjs STEP --org ALIAS [options] [--apply
 
   deploy     the manifests core, callout, reports and flows, in this order
                --voice        also voice, in an org with VoiceCall
+               --messaging    also messaging, in an org with MessagingSession
                --only NAME    only this manifest
                needs SIDEDOOR_URL and SIDEDOOR_ISSUER for callout
   users      permission sets and Federation IDs
                --users FILE   CSV with the columns username, role, connect_username
-               --voice, --app    also the sets of these parts
+               --voice, --messaging, --app    also the sets of these parts
+               --flow            also the set with which supervisors may run the flow Listen with Sidedoor
                --notice          also the set with which agents are notified of supervision
                --user-field NAME              this field of User instead of FederationIdentifier
   streams    the library amazon-connect-streams as a static resource
@@ -44,8 +46,11 @@ Without --apply it prints the commands and calls nothing.`;
 /** A mistake of the caller or a failure of the CLI: its message is all that is printed. */
 class Failure extends Error {}
 
+/** The manifests for every org, in this order, and those for orgs that have their object, each asked for by the option of its name. */
+const EVERYWHERE = ['core', 'callout', 'reports', 'flows'];
+const SOMEWHERE = ['voice', 'messaging'];
 const OPTIONS = { '--org': true, '--users': true, '--user-field': true, '--file': true, '--only': true };
-const FLAGS = ['--apply', '--voice', '--app', '--notice'];
+const FLAGS = ['--apply', '--voice', '--messaging', '--app', '--flow', '--notice'];
 
 function readArguments(words) {
   const [step, ...rest] = words;
@@ -135,17 +140,17 @@ function apexTests() {
 }
 
 function deploy(runner, given) {
-  const all = ['core', 'callout', 'reports', 'flows', 'voice'];
+  const all = [...EVERYWHERE, ...SOMEWHERE];
   if (given.only && !all.includes(given.only))
     throw new Failure(`unknown manifest ${given.only}; expected one of ${all.join(', ')}`);
-  const wanted = given.only ? [given.only] : all.filter((name) => name !== 'voice' || given.voice);
+  const wanted = given.only ? [given.only] : all.filter((name) => !SOMEWHERE.includes(name) || given[name]);
   for (const name of wanted) deployManifest(runner, name);
   if (runner.apply) return;
   runner.say('\nIf one fails, correct what it names and repeat the step: what was deployed before it stays.');
 }
 
 function deployManifest(runner, name, project = null) {
-  const folder = project ?? (['core', 'callout', 'reports', 'flows'].includes(name) ? PROJECT : OPTIONAL);
+  const folder = project ?? (EVERYWHERE.includes(name) ? PROJECT : OPTIONAL);
   const manifest =
     folder === PROJECT
       ? `manifest/${name}.xml`

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sidedoor_domain::authority::ClaimKind;
 use sidedoor_domain::ids::ContactId;
+use sidedoor_domain::participant::ContactRecordKind;
 use sidedoor_domain::ports::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict};
 
 use super::Parts;
@@ -74,7 +75,7 @@ pub(super) async fn check(report: &mut Report, parts: &Parts) {
             report.fail(report::SALESFORCE_OBJECT, None, said(&e), remedy_of(&e, remedy));
         }
     }
-    voice_calls(report, parts, org).await;
+    contact_records(report, parts, org).await;
     users(report, parts, org).await;
     events(report, parts, org).await;
 }
@@ -195,19 +196,41 @@ async fn limits(report: &mut Report, parts: &Parts, org: &Salesforce) {
     }
 }
 
-async fn voice_calls(report: &mut Report, parts: &Parts, org: &Salesforce) {
-    if !parts.config.usecases.delivery.find_voice_calls {
-        return;
-    }
-    let Ok(unknown) = ContactId::parse(uuid::Uuid::new_v4().to_string()) else {
-        return;
-    };
-    match org.voice_calls(&[unknown]).await {
-        Ok(_) => report.ok(report::SALESFORCE_VOICE_CALLS, None, "by VendorCallKey"),
-        Err(e) => {
-            let remedy = "Grant the integration user Read on VoiceCall and its field VendorCallKey, or set \
-                          salesforce.find_voice_calls = false; until then records are written without the lookup";
-            report.warn(report::SALESFORCE_VOICE_CALLS, None, said(&e), remedy_of(&e, remedy));
+/// Whether the org's own records of contacts can be looked up.
+async fn contact_records(report: &mut Report, parts: &Parts, org: &Salesforce) {
+    let delivery = parts.config.usecases.delivery;
+    let session_key = parts
+        .config
+        .salesforce
+        .as_ref()
+        .map_or("", |s| s.messaging_session_key.as_str());
+    for (is_wanted, kind, check, by, remedy) in [
+        (
+            delivery.find_voice_calls,
+            ContactRecordKind::VoiceCall,
+            report::SALESFORCE_VOICE_CALLS,
+            "VendorCallKey",
+            "Grant the integration user Read on VoiceCall and its field VendorCallKey, or set \
+             salesforce.find_voice_calls = false; until then records are written without the lookup",
+        ),
+        (
+            delivery.find_messaging_sessions,
+            ContactRecordKind::MessagingSession,
+            report::SALESFORCE_MESSAGING_SESSIONS,
+            session_key,
+            "Grant the integration user Read on MessagingSession and its field salesforce.messaging_session_key, or \
+             remove that setting; until then records of chats are written without the lookup",
+        ),
+    ] {
+        let Ok(unknown) = ContactId::parse(uuid::Uuid::new_v4().to_string()) else {
+            return;
+        };
+        if !is_wanted {
+            continue;
+        }
+        match org.contact_records(kind, &[unknown]).await {
+            Ok(_) => report.ok(check, None, &format!("by {by}")),
+            Err(e) => report.warn(check, None, said(&e), remedy_of(&e, remedy)),
         }
     }
 }

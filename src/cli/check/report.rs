@@ -37,6 +37,7 @@ kinds! {
     SECRET_FILES = "configuration", "secret-files", "files with secrets are for their owner only";
     AUDIT_KEY = "configuration", "audit-key", "the audit is signed with a key";
     ISSUERS = "configuration", "issuers", "the issuers' keys can be read";
+    TRANSPORT = "configuration", "transport", "connections are protected";
     STORE_WRITABLE = "store", "store-writable", "the store can be written";
     STORE_SYNC = "store", "store-sync", "the disk syncs writes quickly";
     STORE_READABLE = "store", "store-readable", "every supervision in the store can be read";
@@ -59,6 +60,7 @@ kinds! {
     SALESFORCE_EXCESS = "salesforce", "salesforce-excess", "the integration user cannot delete records";
     SALESFORCE_LIMITS = "salesforce", "salesforce-limits", "the org has API calls left";
     SALESFORCE_VOICE_CALLS = "salesforce", "salesforce-voice-calls", "VoiceCalls can be looked up";
+    SALESFORCE_MESSAGING_SESSIONS = "salesforce", "salesforce-messaging-sessions", "MessagingSessions can be looked up";
     SALESFORCE_USERS = "salesforce", "salesforce-users", "the Salesforce Users of tokens can be read";
     SALESFORCE_EVENTS = "salesforce", "salesforce-events", "the Platform Event can be published";
     LIVE_CONTACT = "live", "live-contact", "the test contact can be monitored";

@@ -1,13 +1,16 @@
 //! `/healthz`: the process is alive; `/readyz`: it accepts requests. Both check only this process, because a vendor that is down
 //! is no reason to take the service out of a load balancer.
 
+use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
+use sidedoor_domain::authority::Caller;
 
-use crate::http::AppState;
-use crate::http::problem::json;
+use crate::http::problem::{Problem, json};
+use crate::http::routes::HAS_DETAILS;
+use crate::http::{AppState, Peer};
 
 /// One check of readiness.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +27,9 @@ pub struct Check {
 pub trait Readiness: Send + Sync {
     /// Every check; the service is ready if all pass.
     fn checks(&self) -> Vec<Check>;
+
+    /// The same for those who must not learn what is inside: the checks of internal tasks are one, and no check has a detail.
+    fn generic_checks(&self) -> Vec<Check>;
 }
 
 #[derive(Serialize)]
@@ -48,9 +54,19 @@ pub(crate) async fn alive() -> Response {
     )
 }
 
-pub(crate) async fn ready(State(app): State<AppState>) -> Response {
-    let checks = app.readiness.checks();
-    if checks.iter().all(|c| c.ok) {
+pub(crate) async fn ready(
+    State(app): State<AppState>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let peer = peer.map(|Extension(peer)| peer);
+    let operates = |caller: Caller| HAS_DETAILS.iter().any(|scope| caller.has(*scope));
+    let checks = if app.caller_if_any(&headers, peer).await?.is_some_and(operates) {
+        app.readiness.checks()
+    } else {
+        app.readiness.generic_checks()
+    };
+    let answer = if checks.iter().all(|c| c.ok) {
         json(
             StatusCode::OK,
             &Ready {
@@ -66,5 +82,6 @@ pub(crate) async fn ready(State(app): State<AppState>) -> Response {
                 checks,
             },
         )
-    }
+    };
+    Ok(answer)
 }

@@ -6,6 +6,7 @@ fn of(status: u16, body: &str) -> CrmVerdict {
     let status = StatusCode::from_u16(status).expect("a status");
     let lookups = LookupFields {
         voice_call: Some("Voice_Call__c"),
+        messaging_session: Some("Messaging_Session__c"),
         supervisor: Some("Supervisor__c"),
         agent: Some("Agent__c"),
     };
@@ -143,6 +144,7 @@ fn deleted_record_is_retried_before_lookups_are_left_out() {
     let named = r#"[{"message":"m","errorCode":"ENTITY_IS_DELETED","fields":["Voice_Call__c"]}]"#;
     let voice_call = Lookups {
         voice_call: true,
+        messaging_session: false,
         supervisor: false,
         agent: false,
     };
@@ -205,16 +207,21 @@ fn reference_error_without_lookup_is_dead_letter() {
 #[test]
 fn reference_error_refuses_only_named_lookup_in_any_case() {
     let body = |field: &str| format!(r#"[{{"message":"m","errorCode":"MALFORMED_ID","fields":["{field}"]}}]"#);
-    let refused = |voice_call, supervisor, agent| {
+    let refused = |voice_call, messaging_session, supervisor, agent| {
         CrmVerdict::WithoutLookups(Lookups {
             voice_call,
+            messaging_session,
             supervisor,
             agent,
         })
     };
-    assert_eq!(of(400, &body("voice_call__c")), refused(true, false, false));
-    assert_eq!(of(400, &body("Supervisor__c")), refused(false, true, false));
-    assert_eq!(of(400, &body("agent__C")), refused(false, false, true));
+    assert_eq!(of(400, &body("voice_call__c")), refused(true, false, false, false));
+    assert_eq!(
+        of(400, &body("messaging_session__c")),
+        refused(false, true, false, false)
+    );
+    assert_eq!(of(400, &body("Supervisor__c")), refused(false, false, true, false));
+    assert_eq!(of(400, &body("agent__C")), refused(false, false, false, true));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Deliveries of records to Salesforce.
 
 use sidedoor_domain::ids::DeliveryId;
+use sidedoor_domain::participant::ContactRecordKind;
 use sidedoor_domain::ports::store::{
-    DeliveryFilter, DeliveryOutcome, FailureScope, FoundVoiceCall, RecordState, RecordSync,
+    DeliveryFilter, DeliveryOutcome, FailureScope, FoundContactRecord, RecordState, RecordSync,
 };
 use sidedoor_domain::ports::{Store, Transaction, WrittenRecord};
 use sidedoor_domain::supervision::Supervision;
@@ -213,10 +214,10 @@ async fn delivery_dead_late_leaves_the_newer_version_pending(store: &dyn Store) 
 async fn delivery_looks_for_its_voice_call_again(store: &dyn Store) {
     let s = pending(store).await;
     done(store, result(&s, 1, written(Some(at(60))))).await;
-    let due = async |now| ids(&store.due_voice_calls(at(now), 10).await.expect("read"));
+    let due = async |now| ids(&store.due_contact_records(at(now), 10).await.expect("read"));
     assert_eq!(due(59).await, []);
     assert_eq!(due(60).await, [s.id]);
-    assert_eq!(store.due_voice_calls(at(60), 0).await.expect("read"), []);
+    assert_eq!(store.due_contact_records(at(60), 0).await.expect("read"), []);
     for (next, found) in [(Some(at(80)), vec![s.id]), (None, vec![])] {
         done(store, result(&s, 1, DeliveryOutcome::LookAgain { at: next })).await;
         assert_eq!(due(79).await, []);
@@ -381,13 +382,14 @@ async fn voice_calls_found_are_written_together(store: &dyn Store) {
         done(store, insert_with_record(s, at(0))).await;
         done(store, result(s, 1, written(Some(at(5))))).await;
     }
-    let found = |s: &Supervision, deliver_at: Option<i64>| FoundVoiceCall {
+    let found = |s: &Supervision, deliver_at: Option<i64>| FoundContactRecord {
         supervision: s.id,
-        voice_call_id: format!("0LQ{}", s.id),
+        kind: ContactRecordKind::VoiceCall,
+        record_id: format!("0LQ{}", s.id),
         deliver_at: deliver_at.map(at),
     };
     let change = Transaction {
-        voice_calls: vec![
+        contact_records: vec![
             found(&waiting[0], Some(9)),
             found(&waiting[1], None),
             found(&given, Some(9)),

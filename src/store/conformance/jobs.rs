@@ -70,7 +70,7 @@ async fn next_due_is_the_earliest_of_each_kind(store: &dyn Store) {
     let expected = NextDue {
         unknown_leg: Some(at(20)),
         delivery: Some(at(31)),
-        voice_call: Some(at(40)),
+        contact_record: Some(at(40)),
     };
     assert_eq!(store.next_due().await.expect("read"), expected);
 }

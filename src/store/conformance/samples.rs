@@ -9,10 +9,11 @@ use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::join_failure::OwnJoinFailure;
 use sidedoor_domain::ports::store::{
-    DeliveryOutcome, DeliveryResult, KeyUse, LegEvidence, Retention, StoredSupervision, SupervisionWrite,
+    CoverageKey, DeliveryOutcome, DeliveryResult, HandledContact, KeyUse, LegEvidence, Retention, StoredSupervision,
+    SupervisionWrite,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction, WrittenRecord};
-use sidedoor_domain::supervision::{LeaveTimes, Mode, Requester, Supervision, Supervisor};
+use sidedoor_domain::supervision::{Channel, LeaveTimes, Mode, Requester, Supervision, Supervisor};
 
 /// The moment `ms` milliseconds after the cases begin.
 pub(super) fn at(ms: i64) -> Timestamp {
@@ -198,6 +199,19 @@ pub(super) fn evidence_of(leg: &str, learnt_at: Timestamp) -> LegEvidence {
     }
 }
 
+pub(super) fn handled(contact_number: usize, agent: usize, ended_at: Timestamp) -> HandledContact {
+    HandledContact {
+        instance: main_instance(),
+        contact: contact(&format!("contact-{contact_number}")),
+        ended_at,
+        key: CoverageKey {
+            channel: Channel::Voice,
+            queue: (agent > 0).then(|| "queue-1".to_owned()),
+            agent: Some(user(&format!("agent-{agent}"))),
+        },
+    }
+}
+
 pub(super) fn key(name: &str, fingerprint: &str) -> KeyUse {
     KeyUse {
         caller: "c".into(),
@@ -217,6 +231,7 @@ pub(super) fn retention(before: Timestamp) -> Retention {
         keys_before: before,
         evidence_before: before,
         supervisions_before: before,
+        coverage_before: before,
         unsent_too: false,
         audit_before: None,
     }

@@ -118,7 +118,7 @@ async fn transaction_refused_writes_nothing_of_any_kind(store: &dyn Store) {
         let due = NextDue {
             unknown_leg: Some(unknown_leg.due_at),
             delivery: Some(at(50)),
-            voice_call: None,
+            contact_record: None,
         };
         assert_eq!(store.next_due().await.expect("read"), due, "{answer:?}");
         for s in [&second, &leg_taken] {

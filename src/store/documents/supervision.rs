@@ -38,6 +38,8 @@ pub(super) struct SupervisionDocument {
     supervisor: SupervisorDocument,
     voice_call_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    messaging_session_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     request_reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<UserId>,
@@ -188,6 +190,7 @@ impl From<Supervision> for SupervisionDocument {
             leg: from.leg,
             supervisor: from.supervisor.into(),
             voice_call_id: from.voice_call_id,
+            messaging_session_id: from.messaging_session_id,
             request_reason: from.request_reason,
             agent: from.agent,
             names: from.names.into(),
@@ -234,6 +237,7 @@ impl From<SupervisionDocument> for Supervision {
             leg: from.leg,
             supervisor: from.supervisor.into(),
             voice_call_id: from.voice_call_id,
+            messaging_session_id: from.messaging_session_id,
             request_reason: from.request_reason,
             agent: from.agent,
             names: from.names.into(),

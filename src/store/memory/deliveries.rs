@@ -269,8 +269,8 @@ impl DeliveryStore for MemoryStore {
         .await
     }
 
-    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
-        self.read("due_voice_calls", |t| t.due_by(t.deliveries.looking(), now, limit))
+    async fn due_contact_records(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
+        self.read("due_contact_records", |t| t.due_by(t.deliveries.looking(), now, limit))
             .await
     }
 

@@ -29,7 +29,7 @@ impl JobStore for MemoryStore {
         self.read("next_due", |t| NextDue {
             unknown_leg: t.evidence.next_unknown(),
             delivery: first(t.deliveries.due()),
-            voice_call: first(t.deliveries.looking()),
+            contact_record: first(t.deliveries.looking()),
         })
         .await
     }

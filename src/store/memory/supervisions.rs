@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::participant::ContactRecordKind;
 use sidedoor_domain::ports::store::{
     Counts, Filter, RecordState, StoredSupervision, SupervisionStore, SupervisionWrite,
 };
@@ -133,15 +134,13 @@ impl Supervisions {
     }
 
     /// Writes a VoiceCall into its supervision. Returns whether that had none.
-    pub(super) fn set_voice_call(&mut self, id: SupervisionId, voice_call_id: &str) -> bool {
-        match self.rows.get_mut(&id) {
-            Some(row) if row.supervision.voice_call_id.is_none() => {
-                row.supervision.voice_call_id = Some(voice_call_id.to_owned());
-                row.revision += 1;
-                true
-            }
-            _ => false,
-        }
+    pub(super) fn set_contact_record(&mut self, id: SupervisionId, kind: ContactRecordKind, record: &str) -> bool {
+        let Some(row) = self.rows.get_mut(&id) else {
+            return false;
+        };
+        let is_new = kind.set(&mut row.supervision, record);
+        row.revision += i64::from(is_new);
+        is_new
     }
 
     fn insert(&mut self, row: Row) {
@@ -194,7 +193,7 @@ impl Supervisions {
         u32::try_from(with_leg.count()).unwrap_or(u32::MAX)
     }
 
-    fn all(&self) -> impl DoubleEndedIterator<Item = &Supervision> {
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Supervision> {
         self.rows.values().map(|row| &row.supervision)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{ClockEpoch, ClockId, RecordState, Retention};
+use sidedoor_domain::ports::store::{ClockEpoch, ClockId, RecordState, Retention, day_of};
 
 use super::tables::{Tables, millis};
 
@@ -23,6 +23,7 @@ impl Tables {
             + self.sweep_epochs(retention.evidence_before)
             + self.sweep_events(retention.evidence_before)
             + self.sweep_unknown_legs(retention.evidence_before)
+            + self.sweep_coverage(retention.coverage_before)
             + self.sweep_supervisions(retention);
         removed as u64
     }
@@ -96,6 +97,13 @@ impl Tables {
             self.evidence.events.remove(id);
         }
         old.len()
+    }
+
+    fn sweep_coverage(&mut self, before: Timestamp) -> usize {
+        let days = &mut self.coverage.days;
+        let all = days.len();
+        days.retain(|(day, ..), _| *day >= day_of(before));
+        all - days.len()
     }
 
     /// Removes finished supervisions, those that ended first. Without `unsent_too`, those with something left to deliver stay.

@@ -12,6 +12,7 @@ use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 
 use super::audit::AuditTrail;
 use super::clocks::Clocks;
+use super::coverage::Coverage;
 use super::deliveries::Deliveries;
 use super::directives::Directives;
 use super::evidence::EvidenceTables;
@@ -31,6 +32,7 @@ pub(super) struct Tables {
     pub(super) cursors: BTreeMap<&'static str, i64>,
     pub(super) poll_staleness: BTreeMap<InstanceName, PollStaleness>,
     pub(super) completeness: BTreeMap<InstanceName, Completeness>,
+    pub(super) coverage: Coverage,
     pub(super) comparisons: BTreeMap<SupervisionId, Comparison>,
     pub(super) clocks: Clocks,
     pub(super) audit: AuditTrail,
@@ -95,10 +97,10 @@ impl Tables {
         if let Some((supervision, due_at)) = change.expedite {
             self.deliveries.expedite(supervision, due_at);
         }
-        for found in &change.voice_calls {
+        for found in &change.contact_records {
             let is_new = self
                 .supervisions
-                .set_voice_call(found.supervision, &found.voice_call_id);
+                .set_contact_record(found.supervision, found.kind, &found.record_id);
             if let Some(due_at) = found.deliver_at.filter(|_| is_new) {
                 self.new_version(found.supervision, due_at);
             }
@@ -117,6 +119,12 @@ impl Tables {
                 ..covered.clone()
             };
             self.completeness.insert(covered.instance.clone(), stored);
+        }
+        if let Some(handled) = &change.handled_contact {
+            self.coverage.write_handled(handled);
+        }
+        for counted in &change.counted_contacts {
+            self.coverage.count(counted);
         }
         for comparison in &change.comparisons {
             self.write_comparison(comparison);

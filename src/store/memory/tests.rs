@@ -83,6 +83,7 @@ async fn memory_crashed_store_answers_and_writes_nothing() {
         keys_before: Timestamp::MAX,
         evidence_before: Timestamp::MAX,
         supervisions_before: Timestamp::MAX,
+        coverage_before: Timestamp::MAX,
         unsent_too: true,
         audit_before: None,
     };

@@ -9,8 +9,8 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use super::rows::Answer;
 use super::supervision_writes::{Before, Verdict};
 use super::{
-    audit, audit_seals, clocks, comparisons, completeness, deliveries, directives, evidence, idempotency, jobs,
-    supervision_writes, voice_calls,
+    audit, audit_seals, clocks, comparisons, completeness, contact_records, coverage, deliveries, directives, evidence,
+    idempotency, jobs, supervision_writes,
 };
 
 /// What a writer knows besides the transactions.
@@ -57,8 +57,8 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
     if let Some((supervision, due_at)) = &change.expedite {
         deliveries::expedite(db, *supervision, *due_at)?;
     }
-    for found in &change.voice_calls {
-        voice_calls::write(db, found)?;
+    for found in &change.contact_records {
+        contact_records::write(db, found)?;
     }
     for result in &change.delivery_results {
         deliveries::settle(db, result)?;
@@ -68,6 +68,12 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
     }
     if let Some(covered) = &change.completeness {
         completeness::write(db, covered)?;
+    }
+    if let Some(handled) = &change.handled_contact {
+        coverage::write_handled(db, handled)?;
+    }
+    for counted in &change.counted_contacts {
+        coverage::count(db, counted)?;
     }
     for comparison in &change.comparisons {
         comparisons::write(db, comparison)?;
@@ -100,7 +106,7 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
         audit_seals::write(db, seal)?;
     }
     match &change.supervision {
-        Some(SupervisionWrite::Insert(_)) if change.deliver_at.is_none() && change.voice_calls.is_empty() => {
+        Some(SupervisionWrite::Insert(_)) if change.deliver_at.is_none() && change.contact_records.is_empty() => {
             Ok(Applied::Done(None))
         }
         Some(SupervisionWrite::Insert(s) | SupervisionWrite::Update(s, _)) => {

@@ -1,13 +1,15 @@
 //! Samples and epochs of the vendors' clocks, written in the transaction of the evidence they come from.
 
+use async_trait::async_trait;
 use clock_calibration::{Cause, Moment};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use sidedoor_domain::moment;
-use sidedoor_domain::ports::store::{ClockEpoch, ClockId, EpochCause, Sample};
+use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{ClockEpoch, ClockId, ClockStore, EpochCause, Sample};
 
-use super::failed;
 use super::rows::{Answer, all, count, first, get, millis, moment, run, text, unreadable};
+use super::{SqliteStore, failed};
 
 /// At most so many epochs are read, the latest ones, because only these matter to a clock that is stepped so often.
 const MOST_EPOCHS: i64 = 10_000;
@@ -127,4 +129,15 @@ fn key(row: &Row<'_>) -> Answer<ClockId> {
         text(row, "source")?,
         text(row, "field")?,
     ))
+}
+
+#[async_trait]
+impl ClockStore for SqliteStore {
+    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError> {
+        self.readers.read(epochs).await
+    }
+
+    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError> {
+        self.readers.read(move |db| samples(db, since, limit)).await
+    }
 }

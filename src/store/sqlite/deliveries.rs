@@ -157,7 +157,7 @@ pub(super) fn due_delivery_count(db: &Connection, now: Timestamp, limit: u32) ->
     )
 }
 
-pub(super) fn due_voice_calls(db: &Connection, now: Timestamp, limit: u32) -> Answer<Vec<StoredSupervision>> {
+pub(super) fn due_contact_records(db: &Connection, now: Timestamp, limit: u32) -> Answer<Vec<StoredSupervision>> {
     let sql = select_stored!("WHERE d.look_again_at <= ? ORDER BY d.look_again_at LIMIT ?");
     readable(db, sql, params![millis(now), limit])
 }

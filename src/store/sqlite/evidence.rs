@@ -1,11 +1,14 @@
 //! Evidence of legs, unknown legs, and the events that were seen.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::InstanceName;
-use sidedoor_domain::ports::store::{LegEvidence, UnknownLeg};
+use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{EvidenceStore, LegEvidence, UnknownLeg};
 
+use super::SqliteStore;
 use super::rows::{Answer, all, count, first, get, millis, moment, only, run, text, unreadable};
 use crate::store::documents;
 
@@ -83,4 +86,23 @@ pub(super) fn event_was_seen(db: &Connection, id: &str) -> Answer<bool> {
 pub(super) fn write_event(db: &Connection, id: &str, at: Timestamp) -> Answer<()> {
     let sql = "INSERT INTO seen_events (id, seen_at) VALUES (?, ?)";
     run(db, sql, params![id, millis(at)]).map(|_| ())
+}
+
+#[async_trait]
+impl EvidenceStore for SqliteStore {
+    async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError> {
+        let (instance, leg) = (instance.clone(), leg.to_owned());
+        self.readers.read(move |db| of_leg(db, &instance, &leg)).await
+    }
+
+    async fn unknown_leg_count(&self, instance: &InstanceName, limit: u32) -> Result<u32, StoreError> {
+        let instance = instance.clone();
+        self.readers
+            .read(move |db| unknown_leg_count(db, &instance, limit))
+            .await
+    }
+
+    async fn due_unknown_legs(&self, now: Timestamp, limit: u32) -> Result<Vec<UnknownLeg>, StoreError> {
+        self.readers.read(move |db| due_unknown_legs(db, now, limit)).await
+    }
 }

@@ -17,13 +17,13 @@ pub(super) fn next_due(db: &Connection) -> Answer<NextDue> {
         db,
         "SELECT (SELECT MIN(due_at) FROM unexplained_legs) AS unknown_leg,
                 (SELECT MIN(due_at) FROM deliveries WHERE state = 'PENDING') AS delivery,
-                (SELECT MIN(look_again_at) FROM deliveries WHERE look_again_at IS NOT NULL) AS voice_call",
+                (SELECT MIN(look_again_at) FROM deliveries WHERE look_again_at IS NOT NULL) AS contact_record",
         [],
         |row| {
             Ok(NextDue {
                 unknown_leg: optional_moment(row, "unknown_leg")?,
                 delivery: optional_moment(row, "delivery")?,
-                voice_call: optional_moment(row, "voice_call")?,
+                contact_record: optional_moment(row, "contact_record")?,
             })
         },
     )

@@ -10,7 +10,7 @@ use super::{OpenError, copies};
 use crate::store::migrations::{Applied, Migration, pending};
 
 /// All migrations, oldest first.
-const ALL: [Migration; 16] = [
+const ALL: [Migration; 17] = [
     step(1, "store", include_str!("migrations/0001_journal.sql")),
     step(2, "clocks", include_str!("migrations/0002_clocks.sql")),
     step(3, "directives", include_str!("migrations/0003_directives.sql")),
@@ -26,6 +26,7 @@ const ALL: [Migration; 16] = [
     step(13, "unreadable", include_str!("migrations/0013_unreadable.sql")),
     step(14, "completeness", include_str!("migrations/0014_completeness.sql")),
     step(15, "unnamed", include_str!("migrations/0015_unnamed.sql")),
+    step(16, "coverage", include_str!("migrations/0016_coverage.sql")),
     step(17, "audit chain", include_str!("migrations/0017_audit_chain.sql")),
 ];
 

@@ -95,7 +95,7 @@ const EXCEPTIONS: [(&str, &str, &str); 16] = [
 
 /// The index that a statement must use. Another index would be no scan either, but would read every supervision that one supervisor or
 /// contact ever had.
-const BY_INDEX: [(&str, &str); 13] = [
+const BY_INDEX: [(&str, &str); 14] = [
     ("voice_slot > 0", "voice_slots"),
     (
         "s.connect_user_id = ?\n         AND s.state IN",
@@ -107,6 +107,7 @@ const BY_INDEX: [(&str, &str); 13] = [
         "supervisions_by_contact",
     ),
     ("AND s.state IN (?", "supervisions_unfinished"),
+    ("s.contact_id = h.contact_id", "supervisions_by_contact"),
     (
         "s.ended_at >= ? AND s.ended_at <= ? AND +s.state",
         "supervisions_by_end",
@@ -225,6 +226,7 @@ async fn no_statement_reads_or_sorts_the_whole_history() {
             keys_before: now() - before,
             evidence_before: now() - before,
             supervisions_before: now() - before,
+            coverage_before: now() - before,
             unsent_too,
             audit_before: Some(now() - before),
         };

@@ -77,7 +77,7 @@ struct Kind {
 
 /// Not here: supervisions, which take their deliveries, directives and comparisons with them; the audit, see [`audit_cut`];
 /// and tables whose size is fixed (cursors, one row an instance, rows that are made once).
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     Kind {
         find: "SELECT caller, key FROM idempotency_keys WHERE taken_at < ? ORDER BY taken_at LIMIT ?",
         columns: &["caller", "key"],
@@ -111,6 +111,14 @@ const KINDS: [Kind; 6] = [
         columns: &["id"],
         remove: "DELETE FROM seen_events WHERE id = ? AND seen_at < ?",
         before: |r| r.evidence_before,
+    },
+    // A day is compared in milliseconds, like all other moments.
+    Kind {
+        find: "SELECT day, instance, channel, queue, agent FROM coverage_days WHERE day < ?1 / 86400000 ORDER BY day LIMIT ?2",
+        columns: &["day", "instance", "channel", "queue", "agent"],
+        remove: "DELETE FROM coverage_days WHERE day = ? AND instance = ? AND channel = ? AND queue = ? AND agent = ?
+                 AND day < ? / 86400000",
+        before: |r| r.coverage_before,
     },
     // A leg that is so long overdue is of an instance that is no longer configured.
     Kind {

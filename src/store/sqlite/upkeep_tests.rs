@@ -76,6 +76,7 @@ fn everything_before(before: Timestamp) -> Retention {
         keys_before: before,
         evidence_before: before,
         supervisions_before: before,
+        coverage_before: before,
         unsent_too: false,
         audit_before: None,
     }
@@ -345,11 +346,11 @@ async fn unreadable_supervisions_do_not_hide_others() {
     let found = store.due_deliveries(later, 100).await.expect("read");
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].supervision.id, good.id);
-    assert_eq!(store.due_voice_calls(later, 100).await.expect("read"), []);
+    assert_eq!(store.due_contact_records(later, 100).await.expect("read"), []);
     assert_eq!(store.due_delivery_count(later, 1000).await.expect("read"), 1);
     let next = store.next_due().await.expect("read");
     assert_eq!(
-        (next.delivery, next.voice_call),
+        (next.delivery, next.contact_record),
         (Some(now()), Some(later + SignedDuration::from_hours(1)))
     );
     let listed = store.readers.read(super::unreadable::list).await.expect("read");

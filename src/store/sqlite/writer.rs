@@ -332,9 +332,9 @@ fn commit_group(connection: &mut Connection, state: &WriterState, group: Vec<Wai
         health.written();
     }
     let clears = changes.iter().any(|change| change.due_by.is_some());
-    let with_voice_calls: Vec<SupervisionId> = changes
+    let with_contact_records: Vec<SupervisionId> = changes
         .iter()
-        .flat_map(|change| change.voice_calls.iter().map(|found| found.supervision))
+        .flat_map(|change| change.contact_records.iter().map(|found| found.supervision))
         .collect();
     let outcomes = group.into_iter().zip(results);
     let outcomes: Vec<_> = outcomes
@@ -344,7 +344,7 @@ fn commit_group(connection: &mut Connection, state: &WriterState, group: Vec<Wai
     for (id, sync) in deliveries {
         image.delivery_changed(id, sync);
     }
-    image.forget(with_voice_calls);
+    image.forget(with_contact_records);
     if clears {
         image.clear();
     }

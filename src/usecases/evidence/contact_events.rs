@@ -190,8 +190,11 @@ impl EvidenceService {
         if let Some(previous) = &event.links.previous {
             self.note_successor_claim(&instance, previous, &contact).await?;
         }
+        let is_counted = self.count_handled(&instance, &contact, event).await?;
         if event.is_end() {
-            return self.contact_ended(&instance, &contact, event.user.as_deref()).await;
+            let outcome = self.contact_ended(&instance, &contact, event.user.as_deref()).await?;
+            let is_news = outcome == EventOutcome::Accepted || is_counted;
+            return Ok(if is_news { EventOutcome::Accepted } else { outcome });
         }
         Ok(EventOutcome::Ignored)
     }

@@ -18,6 +18,7 @@ impl PollingService {
                 keys_before: now - keep.keys,
                 evidence_before: now - keep.evidence,
                 supervisions_before: now - keep.supervisions,
+                coverage_before: now - keep.coverage,
                 unsent_too: self.ctx.deps.crm.is_none(),
                 audit_before: keep.audit.map(|audit| now - audit),
             };
@@ -31,6 +32,9 @@ impl PollingService {
                     tracing::error!(error = %e, "could not read whether the clock can be right; deleting nothing until the next sweep: {e}");
                     continue;
                 }
+            }
+            if let Err(e) = self.reports.count_handled_contacts().await {
+                tracing::error!(error = %e, "could not count ended contacts for the report of coverage; retrying at the next sweep: {e}");
             }
             // A sweep runs until nothing is left, which may be long.
             let swept = tokio::select! {

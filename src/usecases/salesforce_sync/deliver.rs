@@ -7,7 +7,7 @@
 //! Guarantee: two calls at a time, and no record in both, so that one call that hangs delays no other record and no older version
 //! lands after a newer one ([`crate::usecases::salesforce_sync::calls`]). While a call is answered in time, the next one fills, so
 //! that a burst costs few calls. [`crate::usecases::salesforce_sync::rate`] decides when to call,
-//! [`crate::usecases::salesforce_sync::send`] makes the call, and [`crate::usecases::salesforce_sync::voice_calls`] finds the
+//! [`crate::usecases::salesforce_sync::send`] makes the call, and [`crate::usecases::salesforce_sync::contact_records`] finds the
 //! lookups. Each record of a call has its own result; all results are stored in one transaction.
 
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use tracing::Instrument;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
 use crate::usecases::salesforce_sync::calls::{CallKind, CallResult, CallsInFlight};
+use crate::usecases::salesforce_sync::contact_records::PAGE;
 use crate::usecases::salesforce_sync::failure_scope::{self, FailureJudge};
 use crate::usecases::salesforce_sync::late_commits;
 use crate::usecases::salesforce_sync::rate::{ClockReading, DeliveryRate, LOOKS_APART};
 use crate::usecases::salesforce_sync::send::{OutgoingRecord, RecordOutcome, batch_span, outgoing_record};
-use crate::usecases::salesforce_sync::voice_calls::PAGE;
 
 /// The longest sleep of the loop.
 /// The pause of the loop while everything that is due is in flight.
@@ -126,7 +126,7 @@ impl SalesforceSyncService {
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         let next = self.ctx.store().next_due().await?;
         // Look for VoiceCalls even if records are always due, because one may be unreadable or more keep arriving.
-        if is_due(next.voice_call) && !calls.is_searching() && rate.time_to_look(reading) {
+        if is_due(next.contact_record) && !calls.is_searching() && rate.time_to_look(reading) {
             self.begin_search(crm, calls, now).await?;
             if calls.are_full() {
                 return Ok(Sleep::undisturbed(LONGEST_SLEEP));
@@ -134,7 +134,7 @@ impl SalesforceSyncService {
         }
         if !is_due(next.delivery) {
             // Not sooner than the next look is allowed, so that an unresolved VoiceCall does not make the loop spin.
-            let looking = next.voice_call.map(|at| at.max(now + LOOKS_APART));
+            let looking = next.contact_record.map(|at| at.max(now + LOOKS_APART));
             return Ok(Sleep::new(pause_until(
                 [next.delivery, looking].into_iter().flatten().min(),
                 self.ctx.now(),
@@ -203,7 +203,11 @@ impl SalesforceSyncService {
     ) -> Result<(), UseCaseError> {
         let in_flight = calls.records();
         let busy = u32::try_from(in_flight.len()).unwrap_or(u32::MAX);
-        let mut due = self.ctx.store().due_voice_calls(now, PAGE.saturating_add(busy)).await?;
+        let mut due = self
+            .ctx
+            .store()
+            .due_contact_records(now, PAGE.saturating_add(busy))
+            .await?;
         due.retain(|s| !in_flight.contains(&s.supervision.id));
         due.truncate(PAGE as usize);
         if !due.is_empty() {

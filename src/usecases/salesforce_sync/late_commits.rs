@@ -32,8 +32,8 @@ pub(super) fn send_again_at(s: &Supervision) -> Option<Timestamp> {
 }
 
 /// The earlier of the search for a record's VoiceCall and its repeated write.
-pub(super) fn look_again_at(voice_call: Option<Timestamp>, s: &Supervision) -> Option<Timestamp> {
-    [voice_call, send_again_at(s)].into_iter().flatten().min()
+pub(super) fn look_again_at(contact_record: Option<Timestamp>, s: &Supervision) -> Option<Timestamp> {
+    [contact_record, send_again_at(s)].into_iter().flatten().min()
 }
 
 /// The records of a call whose write may still be committed.

@@ -1,9 +1,9 @@
-//! One call that writes records: it finds their VoiceCalls, sends them, and sends those again that Salesforce rejected because of
+//! One call that writes records: it finds the org's records of their contacts, sends them, and sends those again that Salesforce rejected because of
 //! a lookup or because of another record of the call. Each record has its own result.
 
-use sidedoor_domain::participant::ParticipantRecord;
+use sidedoor_domain::participant::{ContactRecordKind, ParticipantRecord};
 use sidedoor_domain::ports::crm::Lookups;
-use sidedoor_domain::ports::store::{FoundVoiceCall, StoredSupervision};
+use sidedoor_domain::ports::store::{FoundContactRecord, StoredSupervision};
 use sidedoor_domain::ports::{Crm, CrmError, CrmVerdict, Transaction, WrittenRecord};
 use sidedoor_domain::supervision::Supervision;
 use tracing::Span;
@@ -12,7 +12,7 @@ use crate::telemetry::spans;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::identity::names::NameService;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
-use crate::usecases::salesforce_sync::voice_calls::VoiceCallLookup;
+use crate::usecases::salesforce_sync::contact_records::ContactRecordLookup;
 
 /// The most calls for one batch that is rejected because of some record: twice as many as isolating one record among two
 /// hundred takes.
@@ -22,17 +22,22 @@ const MAX_SPLIT_CALLS: u32 = 32;
 pub(super) struct OutgoingRecord {
     pub(super) record: ParticipantRecord,
     pub(super) stored: StoredSupervision,
-    pub(super) lookup: VoiceCallLookup,
+    pub(super) lookup: ContactRecordLookup,
     pub(super) note: Option<String>,
 }
 
 impl OutgoingRecord {
     /// Removes rejected lookups from the record and notes that on it.
     fn leave_out(&mut self, refused: Lookups, why: &CrmError) {
-        let what = match (refused.voice_call, refused.supervisor, refused.agent) {
-            (true, false, false) => "VoiceCall",
-            (false, true, false) => "supervisor's User",
-            (false, false, true) => "agent's User",
+        let words = [
+            (refused.voice_call, "VoiceCall"),
+            (refused.messaging_session, "MessagingSession"),
+            (refused.supervisor, "supervisor's User"),
+            (refused.agent, "agent's User"),
+        ];
+        let mut left_out = words.into_iter().filter(|(is_refused, _)| *is_refused);
+        let what = match (left_out.next(), left_out.next()) {
+            (Some((_, word)), None) => word,
             _ => "lookups",
         };
         self.record.leave_out(refused);
@@ -44,13 +49,13 @@ impl OutgoingRecord {
 pub(super) type RecordOutcome = Result<WrittenRecord, CrmError>;
 
 impl SalesforceSyncService {
-    /// Finds the VoiceCalls of the records and stores them, all in one transaction; and the Salesforce Users of the people.
+    /// Finds the org's records of the contacts and stores them, all in one transaction; and the Salesforce Users of the people.
     pub(super) async fn find_lookups(&self, crm: &dyn Crm, batch: &mut [OutgoingRecord]) -> Result<(), UseCaseError> {
         let wanting: Vec<&StoredSupervision> = batch.iter().map(|s| &s.stored).collect();
         let supervisions: Vec<&Supervision> = batch.iter().map(|s| &s.stored.supervision).collect();
         let names = NameService::new(self.ctx.clone());
         let (lookups, asked) = tokio::join!(
-            self.voice_calls_of_records(crm, &wanting),
+            self.contact_records_of(crm, &wanting),
             names.ask_for_records(&supervisions)
         );
         // Only these are stored, too. The others would differ from what the store has.
@@ -64,20 +69,23 @@ impl SalesforceSyncService {
         }
         let mut found = Vec::new();
         for (outgoing, lookup) in batch.iter_mut().zip(lookups) {
-            if let VoiceCallLookup::Found(id) = &lookup {
-                found.push(FoundVoiceCall {
-                    supervision: outgoing.stored.supervision.id,
-                    voice_call_id: id.clone(),
+            let supervision = &mut outgoing.stored.supervision;
+            if let (ContactRecordLookup::Found(id), Some(kind)) = (&lookup, ContactRecordKind::of(supervision.channel))
+            {
+                found.push(FoundContactRecord {
+                    supervision: supervision.id,
+                    kind,
+                    record_id: id.clone(),
                     deliver_at: None,
                 });
-                outgoing.record.voice_call_id = Some(id.clone());
+                outgoing.record.refer_to(kind, id);
             }
-            outgoing.note = lookup.note();
+            outgoing.note = lookup.note(supervision);
             outgoing.lookup = lookup;
         }
         if !found.is_empty() {
             let change = Transaction {
-                voice_calls: found,
+                contact_records: found,
                 ..Transaction::default()
             };
             self.ctx.store().transact(change).await?;
@@ -197,7 +205,7 @@ pub(super) fn outgoing_record(stored: StoredSupervision) -> Option<OutgoingRecor
     let version = stored.record_sync.as_ref()?.version;
     Some(OutgoingRecord {
         record: ParticipantRecord::of(&stored.supervision, version)?,
-        lookup: VoiceCallLookup::Given,
+        lookup: ContactRecordLookup::Given,
         note: None,
         stored,
     })

@@ -143,6 +143,7 @@ fn start_reports_all_configuration_problems_once() {
     let report = String::from_utf8_lossy(&out.stderr);
     for setting in [
         "auth.api_keys",
+        "http.tls",
         "connect.instances.main.region",
         "connect.instances.main.instance_id",
         "connect.quotas.default.queue",

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use sidedoor_fakes::Fault;
+use sidedoor_fakes::connect::NewContact;
 use sidedoor_fakes::salesforce::Object;
 
 use crate::support::app::{READER, TestApp};
@@ -214,5 +215,119 @@ async fn voice_call_refused_search_delays_no_record() {
     app.until_written(id).await;
     let searches = app.salesforce().calls("query");
     assert_eq!(searches, 1, "the search is not repeated for each record");
+    app.finish().await;
+}
+
+fn chat(app: &TestApp) -> String {
+    app.connect().create_contact(NewContact {
+        channel: "CHAT".into(),
+        ..NewContact::default()
+    })
+}
+
+fn messaging_session(app: &TestApp, contact: &str) -> String {
+    let row = json!({"Connect_Contact_Id__c": contact}).as_object().cloned();
+    app.salesforce().put_row("MessagingSession", row.expect("an object"))
+}
+
+#[tokio::test]
+async fn messaging_session_of_a_chat_is_found_by_the_field_that_the_org_fills() {
+    let key = "connect_contact_id__c";
+    let app = TestApp::build()
+        .set("SALESFORCE__MESSAGING_SESSION_KEY", key)
+        .start()
+        .await;
+    let (early, later, call) = (chat(&app), chat(&app), app.connect().create_call());
+    let record = messaging_session(&app, &early);
+    let text = |s: &Value, name: &str| s[name].as_str().expect("a text").to_owned();
+    let mut supervisions = Vec::new();
+    for (contact, who) in [
+        (&early, "supervisor-1"),
+        (&later, "supervisor-2"),
+        (&call, "supervisor-3"),
+    ] {
+        let s = app.joined(contact, who).await;
+        app.until(&text(&s, "id"), "a channel", |s| !s["channel"].is_null())
+            .await;
+        supervisions.push(app.until_written(&text(&s, "id")).await);
+    }
+    let lookup =
+        |app: &TestApp, n: usize, field: &str| app.record(&text(&supervisions[n], "legContactId")).get(field).cloned();
+    assert_eq!(lookup(&app, 0, "Messaging_Session__c"), Some(json!(record)));
+    assert_eq!(
+        (
+            lookup(&app, 1, "Messaging_Session__c"),
+            lookup(&app, 2, "Messaging_Session__c")
+        ),
+        (None, None)
+    );
+    let note = text(&supervisions[1]["salesforceRecord"], "lastError");
+    assert!(
+        note.contains("without a MessagingSession: none has this contact"),
+        "{note}"
+    );
+    assert!(text(&supervisions[2]["salesforceRecord"], "lastError").contains("without a VoiceCall"));
+    let record = messaging_session(&app, &later);
+    let mut app = app;
+    app.crash();
+    make_voice_call_searches_due(&app.store_path()).await;
+    app.restart().await;
+    for _ in 0..500 {
+        if lookup(&app, 1, "Messaging_Session__c").is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(lookup(&app, 1, "Messaging_Session__c"), Some(json!(record)));
+    for (s, who) in supervisions
+        .iter()
+        .zip(["supervisor-1", "supervisor-2", "supervisor-3"])
+    {
+        app.leave(&text(s, "id"), who).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn messaging_session_that_is_not_readable_leaves_voice_calls_alone() {
+    let key = "Connect_Contact_Id__c";
+    let app = TestApp::build()
+        .set("SALESFORCE__MESSAGING_SESSION_KEY", key)
+        .start()
+        .await;
+    app.salesforce().remove_object("MessagingSession");
+    let (chat, call) = (chat(&app), app.connect().create_call());
+    let record = voice_call(&app, &call);
+    let text = |s: &Value, name: &str| s[name].as_str().expect("a text").to_owned();
+    let chatting = app.joined(&chat, "supervisor-1").await;
+    let written = app.until_written(&text(&chatting, "id")).await;
+    let note = text(&written["salesforceRecord"], "lastError");
+    assert!(note.contains("MessagingSession: the org could not be asked"), "{note}");
+    let calling = app.joined(&call, "supervisor-2").await;
+    app.until_written(&text(&calling, "id")).await;
+    assert_eq!(
+        app.record(&text(&calling, "legContactId"))["Voice_Call__c"],
+        record.as_str()
+    );
+    for (s, who) in [(&chatting, "supervisor-1"), (&calling, "supervisor-2")] {
+        app.leave(&text(s, "id"), who).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn chat_is_not_searched_for_without_the_setting() {
+    let app = TestApp::build().set("SALESFORCE__USER_LOOKUP", "off").start().await;
+    let contact = chat(&app);
+    messaging_session(&app, &contact);
+    let s = app.joined(&contact, "supervisor-1").await;
+    let id = s["id"].as_str().expect("an id");
+    let is_clean =
+        |s: &Value| s["salesforceRecord"]["lastError"].is_null() && s["salesforceRecord"]["state"] == "WRITTEN";
+    app.until(id, "a record without a note", |s| s["channel"] == "CHAT" && is_clean(s))
+        .await;
+    // The first version may be written before it is known that the contact is a chat.
+    assert!(app.salesforce().calls("query") <= 1, "a chat has no VoiceCall");
+    app.leave(id, "supervisor-1").await;
     app.finish().await;
 }

@@ -18,6 +18,7 @@ async fn sweep(trail: &Trail) -> u64 {
         keys_before: Timestamp::UNIX_EPOCH,
         evidence_before: Timestamp::UNIX_EPOCH,
         supervisions_before: Timestamp::UNIX_EPOCH,
+        coverage_before: Timestamp::UNIX_EPOCH,
         unsent_too: false,
         audit_before: Some(later()),
     };

@@ -30,7 +30,7 @@ impl About {
 /// Whether the table of routes lets this scope use a route, in a request about this supervisor.
 fn allowed(route: &Route, scope: Scope, personal: bool, about: About) -> bool {
     match route.access {
-        Access::Public => true,
+        Access::Public | Access::DetailsFor(_) => true,
         // The scope shows who is on a contact, and the request here names none.
         Access::AnyOf(_) if route.operation_id == "listSupervisions" && scope == Scope::Presence => false,
         Access::AnyOf(scopes) => {
@@ -43,7 +43,12 @@ fn allowed(route: &Route, scope: Scope, personal: bool, about: About) -> bool {
 /// The status that the route refuses this caller with; none if it lets them through.
 fn refusal(route: &Route, role: Role, personal: bool, about: About) -> Option<u16> {
     let Some(scope) = role.scope() else {
-        return (route.access != Access::Public).then_some(401);
+        let is_refused = match route.access {
+            Access::Public => false,
+            Access::DetailsFor(_) => role == Role::InvalidCredential,
+            Access::AnyOf(_) => true,
+        };
+        return is_refused.then_some(401);
     };
     if allowed(route, scope, personal, about) {
         return None;

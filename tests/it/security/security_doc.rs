@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use sidedoor::http::{Access, ROUTES};
+use sidedoor_domain::authority::Scope;
 
 const DOC: &str = include_str!("../../../docs/security.md");
 
@@ -78,12 +79,14 @@ fn security_doc_lists_scopes_of_every_route() {
     let served: Vec<String> = ROUTES
         .iter()
         .map(|route| {
+            let listed = |scopes: &[Scope]| {
+                let words: Vec<String> = scopes.iter().map(|scope| format!("`{}`", scope.as_str())).collect();
+                words.join(", ")
+            };
             let scopes = match route.access {
                 Access::Public => "none (public)".to_owned(),
-                Access::AnyOf(scopes) => {
-                    let words: Vec<String> = scopes.iter().map(|scope| format!("`{}`", scope.as_str())).collect();
-                    words.join(", ")
-                }
+                Access::DetailsFor(scopes) => format!("none (public); details: {}", listed(scopes)),
+                Access::AnyOf(scopes) => listed(scopes),
             };
             format!("| {} | `{}` | {scopes} |", route.verb.as_str(), route.path)
         })

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sidedoor_fakes::{Fakes, FakesConfig, Fault};
 
 use crate::support::app::{READER, TestApp, start};
-use crate::support::process::{KEY, Process, free_port, spawn_limited};
+use crate::support::process::{KEY, OPERATORS_KEY, Process, free_port, spawn_limited};
 
 /// The detail of the check of the store in an answer of `/readyz`; `None` if the check passes.
 fn store_fault(ready: &Value) -> Option<String> {
@@ -69,6 +69,7 @@ impl Service {
         let answer = self
             .http
             .get(format!("{}/readyz", self.url))
+            .bearer_auth(OPERATORS_KEY)
             .send()
             .await
             .expect("answered");
@@ -199,7 +200,7 @@ async fn damaged_page_is_reported_and_other_reads_go_on() {
         refused.text
     );
     assert_eq!(refused.headers["retry-after"], "1");
-    let ready = app.call("GET", "/readyz").send().await;
+    let ready = app.call("GET", "/readyz").key(READER).send().await;
     assert_eq!(ready.status, 503);
     assert_eq!(
         store_fault(&ready.body).as_deref(),
@@ -225,7 +226,7 @@ async fn store_locked_for_20_s_loses_no_leg() {
         let program = Connection::open(app.store_path()).expect("opens");
         program.execute_batch("BEGIN IMMEDIATE").expect("locked");
         let refused = app.listen(&other, "supervisor-2").await;
-        let ready = app.call("GET", "/readyz").send().await;
+        let ready = app.call("GET", "/readyz").key(READER).send().await;
         assert_eq!(ready.status, 503);
         let fault = store_fault(&ready.body);
         assert_eq!(fault.as_deref(), Some("another program has locked the database"));
@@ -248,7 +249,7 @@ async fn store_locked_for_20_s_loses_no_leg() {
         (first.id(), &"true".parse().expect("a value"))
     );
     for _ in 0..300 {
-        let ready = app.call("GET", "/readyz").send().await;
+        let ready = app.call("GET", "/readyz").key(READER).send().await;
         if ready.status == 200 {
             return;
         }

@@ -299,7 +299,7 @@ async fn by_the_port(store: &Path) -> Answers {
     let next = store.next_due().await.expect("read");
     let jobs = store.jobs(None, 1000).await.expect("read");
     let next_job = jobs.iter().map(|job| job.step.due_at).min();
-    let times = [next_job, next.unknown_leg, next.delivery, next.voice_call];
+    let times = [next_job, next.unknown_leg, next.delivery, next.contact_record];
     told("due next", json!(times.map(|t| t.map(|t| t.to_string()))));
     let counts = store.counts().await.expect("read");
     let active: Vec<_> = counts.active.iter().map(|(s, n)| (s.as_str(), n)).collect();

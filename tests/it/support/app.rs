@@ -255,7 +255,9 @@ impl TestApp {
             unreachable!("the loop returns or panics")
         });
         let app = started.await.expect("started");
-        self.url = format!("http://{}", app.address);
+        let speaks_tls = self.settings.contains_key("SIDEDOOR__HTTP__TLS__CERTIFICATE_FILE");
+        let scheme = if speaks_tls { "https" } else { "http" };
+        self.url = format!("{scheme}://{}", app.address);
         let target = format!("{}/v1/events/connect", self.url);
         self.connect()
             .change_events(|e| (e.target, e.api_key) = (Some(target), Some(EVENTS.into())));

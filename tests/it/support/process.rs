@@ -8,6 +8,8 @@ use sidedoor_fakes::connect::{ACCESS_KEY, ACCOUNT, INSTANCE, REGION, SECRET_KEY}
 /// The API keys of the process: for callers and for events.
 pub const KEY: &str = "key-of-the-process-001";
 pub const EVENTS_KEY: &str = "key-of-its-events-0001";
+/// An operator's key, which sees the details of `/readyz`.
+pub const OPERATORS_KEY: &str = "key-of-its-operators-1";
 
 /// The running process, which is killed on drop.
 pub struct Process(Option<Child>);
@@ -137,7 +139,7 @@ pub fn spawn_with(
     Process(Some(command.spawn().expect("the service starts")))
 }
 
-/// Starts the service with its log in a file, without colours.
+/// Starts the service with its log in a file, as a service manager does.
 pub fn spawn_logging(
     fakes: &Fakes,
     port: u16,
@@ -147,7 +149,7 @@ pub fn spawn_logging(
 ) -> Process {
     let file = std::fs::File::create(log).expect("a log file");
     let mut command = command(fakes.connect_url(), fakes.salesforce_url(), port, store, more);
-    let command = command.env("NO_COLOR", "1").stderr(file);
+    let command = command.env_remove("NO_COLOR").stderr(file);
     Process(Some(command.spawn().expect("the service starts")))
 }
 
@@ -194,6 +196,9 @@ fn command(
         ("AUTH__API_KEYS__1__SCOPES", "events".to_owned()),
         ("AUTH__API_KEYS__1__VENDOR", "amazon-connect".to_owned()),
         ("AUTH__API_KEYS__1__INSTANCES", "main".to_owned()),
+        ("AUTH__API_KEYS__2__NAME", "operators".to_owned()),
+        ("AUTH__API_KEYS__2__SECRET", OPERATORS_KEY.to_owned()),
+        ("AUTH__API_KEYS__2__SCOPES", "operate".to_owned()),
         ("TELEMETRY__LOG_FILTER", "error".to_owned()),
     ];
     for (name, value) in settings {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::codes::stable_codes;
 use crate::ids::ContactId;
-use crate::participant::ParticipantRecord;
+use crate::participant::{ContactRecordKind, ParticipantRecord};
 use crate::supervision::Mode;
 
 /// The most records in one write, because a collections upsert takes at most 200.
@@ -60,6 +60,8 @@ pub enum CrmVerdict {
 pub struct Lookups {
     /// The lookup to VoiceCall.
     pub voice_call: bool,
+    /// The lookup to MessagingSession.
+    pub messaging_session: bool,
     /// The lookup to the supervisor's User.
     pub supervisor: bool,
     /// The lookup to the agent's User.
@@ -70,6 +72,7 @@ impl Lookups {
     /// All lookups.
     pub const ALL: Self = Self {
         voice_call: true,
+        messaging_session: true,
         supervisor: true,
         agent: true,
     };
@@ -217,12 +220,15 @@ pub trait Crm: Send + Sync {
     /// If the call as a whole failed: it is unknown whether any record was written, and all may be sent again.
     async fn upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<WrittenRecord, CrmError>>, CrmError>;
 
-    /// The ids of the VoiceCalls of at most [`CONTACTS_A_SEARCH`] contacts, by `VendorCallKey`. A contact may have none
-    /// or several.
+    /// The ids of the records of at most [`CONTACTS_A_SEARCH`] contacts, by contact. A contact may have none or several.
     ///
     /// # Errors
     /// The CRM's.
-    async fn voice_calls(&self, contacts: &[ContactId]) -> Result<BTreeMap<String, Vec<String>>, CrmError>;
+    async fn contact_records(
+        &self,
+        kind: ContactRecordKind,
+        contacts: &[ContactId],
+    ) -> Result<BTreeMap<String, Vec<String>>, CrmError>;
 
     /// The Connect user name of an active user of the CRM, or `None` if there is no such user or name.
     ///

@@ -11,6 +11,7 @@
 mod audit;
 mod clocks;
 mod completeness;
+mod coverage;
 mod deliveries;
 mod directives;
 mod evidence;
@@ -25,9 +26,13 @@ pub use audit::{AuditFilter, AuditLine, AuditStore};
 pub use clock_calibration::{Cause, ClockId, Sample};
 pub use clocks::{ClockEpoch, ClockStore, EpochCause};
 pub use completeness::{Completeness, CompletenessStore};
+pub use coverage::{
+    COUNTED_AFTER, CountedContact, CoverageCount, CoverageKey, CoverageQuestion, CoverageStore, CoverageSums,
+    HandledContact, day_begins, day_of,
+};
 pub use deliveries::{
-    Comparison, Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, DeliveryStore, FailureScope, FoundVoiceCall,
-    RecordState, RecordSync,
+    Comparison, Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, DeliveryStore, FailureScope,
+    FoundContactRecord, RecordState, RecordSync,
 };
 pub use directives::{DirectiveChange, DirectiveNews, DirectiveStore, OrderedDirective};
 pub use evidence::{EvidenceStore, LegEvidence, UnknownLeg};
@@ -79,6 +84,7 @@ pub trait Store:
     + AuditStore
     + IdempotencyStore
     + CompletenessStore
+    + CoverageStore
 {
     /// Writes one transaction and waits until it is on disk.
     ///

@@ -138,6 +138,7 @@ impl Supervision {
             leg: None,
             supervisor,
             voice_call_id: None,
+            messaging_session_id: None,
             request_reason: None,
             agent: None,
             names: super::Names::default(),

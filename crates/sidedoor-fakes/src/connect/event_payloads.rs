@@ -57,6 +57,10 @@ impl InstanceState {
                 detail[field] = json!(id);
             }
         }
+        if let Some(queue) = &c.queue {
+            detail["queueInfo"] = json!({"queueArn": format!("{account}/queue/{queue}"), "queueType": "STANDARD",
+                "enqueueTimestamp": stamp(c.started_at)});
+        }
         if c.connected_at.is_some() {
             detail["agentInfo"] = json!({"agentArn": format!("{account}/agent/{}", c.user)});
         }

@@ -112,6 +112,7 @@ impl Object {
         let of = |names: &[&str], kind: &str| names.iter().map(|n| Field::new(n, kind)).collect::<Vec<_>>();
         let lookups = vec![
             Field::pointing_to("Voice_Call__c", "VoiceCall"),
+            Field::pointing_to("Messaging_Session__c", "MessagingSession"),
             Field::pointing_to("Supervisor__c", "User"),
             Field::pointing_to("Agent__c", "User"),
         ];

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::SalesforceSettings;
 use super::calls_in_flight::WritesInFlight;
 use super::objects::{Field, Object};
+use super::table::Table;
 use crate::clock::{iso, real_now};
 use crate::faults::FaultScript;
 
@@ -67,13 +68,13 @@ pub struct Written {
 }
 
 /// All records by object and id, and the length of the list of writes.
-pub(super) type Snapshot = (BTreeMap<String, BTreeMap<String, Map<String, Value>>>, usize);
+pub(super) type Snapshot = (BTreeMap<String, Table>, usize);
 
 /// Everything that the fake knows about its org.
 pub(super) struct Org {
     pub(super) settings: SalesforceSettings,
     objects: BTreeMap<String, Object>,
-    rows: BTreeMap<String, BTreeMap<String, Map<String, Value>>>,
+    tables: BTreeMap<String, Table>,
     written: VecDeque<Written>,
     pub(super) events: VecDeque<(String, Map<String, Value>)>,
     serial: u64,
@@ -94,7 +95,7 @@ impl Org {
         let mut org = Self {
             settings,
             objects: BTreeMap::new(),
-            rows: BTreeMap::new(),
+            tables: BTreeMap::new(),
             written: VecDeque::new(),
             events: VecDeque::new(),
             serial: 0,
@@ -116,6 +117,8 @@ impl Org {
                 ("ConversationId", "reference"),
             ],
         ));
+        let session = [("Id", "id"), ("Connect_Contact_Id__c", "string")];
+        org.put_object(Object::read_only("MessagingSession", &session));
         let user = [
             ("Id", "id"),
             ("Username", "string"),
@@ -172,19 +175,17 @@ impl Org {
     }
 
     pub(super) fn rows(&self, object: &str) -> Vec<Map<String, Value>> {
-        self.rows
-            .get(&object.to_ascii_lowercase())
-            .map(|r| r.values().cloned().collect())
-            .unwrap_or_default()
+        let table = self.tables.get(&object.to_ascii_lowercase());
+        table.into_iter().flat_map(Table::rows).cloned().collect()
     }
 
     /// A copy to go back to, for requests that write all of their records or none.
     pub(super) fn snapshot(&self) -> Snapshot {
-        (self.rows.clone(), self.written.len())
+        (self.tables.clone(), self.written.len())
     }
 
-    pub(super) fn restore(&mut self, (rows, written): Snapshot) {
-        self.rows = rows;
+    pub(super) fn restore(&mut self, (tables, written): Snapshot) {
+        self.tables = tables;
         self.written.truncate(written);
     }
 
@@ -194,14 +195,8 @@ impl Org {
 
     /// The records whose `field` is `value`. Salesforce ignores the case of field names.
     pub(super) fn matching(&self, object: &str, field: &str, value: &str) -> Vec<Map<String, Value>> {
-        let any_case = |row: &Map<String, Value>| row.iter().any(|(k, v)| k.eq_ignore_ascii_case(field) && v == value);
-        let is = |row: &&Map<String, Value>| row.get(field).map_or_else(|| any_case(row), |v| v == value);
-        let rows = self.rows.get(&object.to_ascii_lowercase());
-        rows.into_iter()
-            .flat_map(BTreeMap::values)
-            .filter(is)
-            .cloned()
-            .collect()
+        let table = self.tables.get(&object.to_ascii_lowercase());
+        table.map(|table| table.matching(field, value)).unwrap_or_default()
     }
 
     /// Adds or replaces a record without any check. Returns its id.
@@ -212,10 +207,10 @@ impl Org {
             .and_then(Value::as_str)
             .map_or_else(|| format!("a0Xfake{:011}", self.serial), ToOwned::to_owned);
         row.insert("Id".into(), json!(id));
-        self.rows
+        self.tables
             .entry(object.to_ascii_lowercase())
             .or_default()
-            .insert(id.clone(), row);
+            .put(&id, row);
         id
     }
 
@@ -228,9 +223,9 @@ impl Org {
     }
 
     pub(super) fn delete_row(&mut self, object: &str, id: &str) -> bool {
-        self.rows
+        self.tables
             .get_mut(&object.to_ascii_lowercase())
-            .is_some_and(|rows| rows.remove(id).is_some())
+            .is_some_and(|table| table.remove(id))
     }
 
     pub(super) fn remember_query(&mut self, soql: &str) {
@@ -406,10 +401,10 @@ impl Org {
             let message = format!("{}: id value of incorrect type: {id}", field.name);
             return Err(SalesforceError::new(400, "MALFORMED_ID", message).on(&field.name));
         }
-        let there = field
-            .reference_to
-            .iter()
-            .any(|object| self.rows(object).iter().any(|r| r.get("Id") == Some(&json!(id))));
+        let there = field.reference_to.iter().any(|object| {
+            let table = self.tables.get(&object.to_ascii_lowercase());
+            table.is_some_and(|table| table.contains(id))
+        });
         if self.settings.strict_lookups && !there {
             return Err(
                 SalesforceError::new(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id").on(&field.name),

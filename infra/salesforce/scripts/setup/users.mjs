@@ -17,7 +17,14 @@ const PARTS = {
     operations: ['Sidedoor_Voice_Reports'],
     integration: ['Sidedoor_Voice_Calls'],
   },
+  messaging: {
+    supervisor: ['Sidedoor_Messaging_Reports'],
+    operator: ['Sidedoor_Messaging_Reports'],
+    operations: ['Sidedoor_Messaging_Reports'],
+    integration: ['Sidedoor_Messaging_Sessions'],
+  },
   app: { supervisor: ['Sidedoor_App'], operator: ['Sidedoor_App'] },
+  flow: { supervisor: ['Sidedoor_Listen_Flow'], operator: ['Sidedoor_Listen_Flow'] },
   notice: { agent: ['Sidedoor_Agent'] },
 };
 const COLUMNS = ['username', 'role', 'connect_username'];

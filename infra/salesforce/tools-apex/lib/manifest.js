@@ -7,10 +7,10 @@ import { MANIFESTS, OPTIONAL, PROJECT, all, optionalParts, parseXml, text } from
 process.env.SF_DISABLE_LOG_FILE = 'true';
 const require = createRequire(import.meta.url);
 
-/** The manifests that every set-up deploys, in this order; the last only in orgs with VoiceCall. */
-export const ORDER = ['core', 'callout', 'reports', 'flows', 'voice'];
+/** The manifests of a set-up, in this order; the last two only in orgs that have the object: VoiceCall, MessagingSession. */
+export const ORDER = ['core', 'callout', 'reports', 'flows', 'voice', 'messaging'];
 /** The manifests that are deployed from the folder optional. */
-export const FROM_OPTIONAL = ['voice', 'trusted-ccp', 'trusted-stream', 'app', 'voice-page'];
+export const FROM_OPTIONAL = ['voice', 'messaging', 'trusted-ccp', 'trusted-stream', 'app', 'voice-page'];
 
 /** The names of all manifests. */
 export function manifestNames() {
@@ -82,13 +82,18 @@ const NAMED = {
   ApexClass: (code, words, short) => words.has(short),
   CustomLabel: (code, words, short) => words.has(short),
   CustomObject: (code, words, short) => words.has(short),
-  CustomField: (code, words, short) => words.has(short),
+  // A field of a standard object counts only with its object: a text or a dynamic query may name it in an org that does not have it.
+  CustomField: (code, words, short, fullName) => {
+    const object = fullName.split('.')[0];
+    return words.has(short) && (/__\w+$/.test(object) || new RegExp(`>${object}[.$<]`).test(code));
+  },
   CustomPermission: (code, words, short) => words.has(short),
   CustomTab: (code, words, short) => tagged(code, short, 'tab', 'tabs'),
   Dashboard: () => false,
   ExternalCredential: (code, words, short) =>
     tagged(code, short, 'externalCredential') || code.includes(`<externalCredentialPrincipal>${short}-`),
   FlexiPage: (code, words, short) => words.has(short),
+  Flow: (code, words, short) => tagged(code, short, 'flow', 'flowName', 'customActionFlow', 'flowDefinition'),
   LightningComponentBundle: (code, words, short) => code.includes(`'c/${short}'`) || tagged(code, short, 'componentName'),
   NamedCredential: (code, words, short) =>
     tagged(code, short, 'namedCredential', 'namedCredentialReference') || code.includes(`callout:${short}`),

@@ -200,6 +200,22 @@ test('an agent’s call is read in user mode, with bind variables and documented
   );
 });
 
+test('the contact of a record is read in user mode, with bind variables and documented fields', () => {
+  const code = source('SidedoorRecordContact');
+  assert.match(code, /Database\.queryWithBinds\([^;]*AccessLevel\.USER_MODE\)/);
+  assert.doesNotMatch(code, /Database\.query\(|escapeSingleQuotes|SYSTEM_MODE/);
+  assert.match(code, /'SELECT \{0\} FROM \{1\} WHERE Id = :id'/);
+  // The names that go into the query are constants and, for the object, what describe says.
+  const names = [...code.matchAll(/@TestVisible\s+private static String (\w+) = '(\w+)';/g)].map(([, name, value]) => [name, value]);
+  assert.deepEqual(Object.fromEntries(names), {
+    voiceCall: 'VoiceCall',
+    userObject: 'User',
+    agentWork: 'AgentWork',
+    workItem: 'WorkItemId',
+    contactField: 'Connect_Contact_Id__c',
+  });
+});
+
 test('the board’s calls are read in user mode, with bind variables and documented fields', () => {
   const code = source('SidedoorBoard');
   assert.match(code, /Database\.queryWithBinds\([^;]*AccessLevel\.USER_MODE\)/);

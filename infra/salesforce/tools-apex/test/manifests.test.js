@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { FROM_OPTIONAL, ORDER, componentsOf, foldersOf, manifestNames, namedBy, placed, readManifest } from '../lib/manifest.js';
 import {
@@ -38,7 +38,7 @@ before(() => {
 });
 after(() => rmSync(MADE, { recursive: true }));
 
-test('there are five manifests in order, and optional ones', () => {
+test('there are six manifests in order, and optional ones', () => {
   for (const [index, name] of ORDER.entries()) {
     assert.ok(readManifest(name).comment.startsWith(`${index + 1} of ${ORDER.length}. `), name);
   }
@@ -96,28 +96,35 @@ test('each manifest depends only on earlier ones, as its comment says', () => {
 });
 
 test('a dependency on a later manifest is found', () => {
-  const layout = components.find((c) => c.id.startsWith('Layout:') && c.from === 'optional');
+  const layout = components.find((c) => c.id === 'Layout:VoiceCallParticipant__c-Voice Call Participant with Voice Call');
   assert.ok(namedBy(layout, components).includes('CustomField:VoiceCallParticipant__c.Voice_Call__c'));
+  const chats = components.find((c) => c.id === 'Report:Sidedoor/Chat_Coverage_by_Week');
+  assert.ok(namedBy(chats, components).includes('CustomField:MessagingSession.Connect_Contact_Id__c'));
   const set = components.find((c) => c.id === 'PermissionSet:Sidedoor_Callout');
   assert.deepEqual(namedBy(set, components), ['ExternalCredential:Sidedoor']);
+  const run = components.find((c) => c.id === 'PermissionSet:Sidedoor_Listen_Flow');
+  assert.deepEqual(namedBy(run, components), ['Flow:Sidedoor_Start_Listening']);
+  const flow = components.find((c) => c.id === 'Flow:Sidedoor_Start_Listening');
+  assert.ok(namedBy(flow, components).includes('ApexClass:SidedoorListenAction'));
   const flows = components.find((c) => c.id === 'ExternalServiceRegistration:Sidedoor');
   assert.ok(namedBy(flows, components).includes('NamedCredential:Sidedoor'));
   const bundle = components.find((c) => c.id === 'LightningComponentBundle:supervisorPresence');
   assert.ok(namedBy(bundle, components).includes('ApexClass:SidedoorController'));
 });
 
-test('nothing in the first four manifests needs VoiceCall', () => {
-  const object = /<(object|referenceTo|baseObject|sobjectType)>VoiceCall</;
+test('nothing in the first four manifests needs VoiceCall or MessagingSession', () => {
+  const object = /<(object|referenceTo|baseObject|sobjectType)>(VoiceCall|MessagingSession)</;
   for (const { id, files, from } of components.filter((c) => c.from === 'force-app' && !c.id.startsWith('Apex'))) {
     const code = files.map((file) => readFileSync(file, 'utf8')).join('\n');
     assert.doesNotMatch(code, object, `${from}: ${id}`);
-    if (!id.startsWith('LightningComponentBundle')) assert.doesNotMatch(code, /Voice_Call__c/, id);
+    if (!id.startsWith('LightningComponentBundle')) assert.doesNotMatch(code, /Voice_Call__c|Messaging_Session__c/, id);
   }
 });
 
 test('the CLI’s library makes of each manifest exactly what it names', async () => {
   const { ComponentSet, MetadataConverter } = require('@salesforce/source-deploy-retrieve');
   const objects = new Map();
+  const fieldsOf = (file) => all(parseXml(readFileSync(file, 'utf8')), 'fields').map((field) => text(field, 'fullName'));
   for (const name of NAMES) {
     const set = await ComponentSet.fromManifest({
       manifestPath: join(MANIFESTS, `${name}.xml`),
@@ -127,15 +134,17 @@ test('the CLI’s library makes of each manifest exactly what it names', async (
     await new MetadataConverter().convert(set, 'metadata', { type: 'directory', outputDirectory, genUniqueDir: false });
     const made = filesBelow(outputDirectory);
     assert.ok(made.length > 1, name);
-    const object = made.find((file) => file.endsWith('VoiceCallParticipant__c.object'));
-    if (object) {
-      const fields = all(parseXml(readFileSync(join(outputDirectory, object), 'utf8')), 'fields').map((f) => text(f, 'fullName'));
-      objects.set(name, fields.sort());
+    for (const file of made.filter((one) => /\/(VoiceCallParticipant__c|MessagingSession)\.object$/.test(one))) {
+      objects.set(`${name} ${basename(file, '.object')}`, fieldsOf(join(outputDirectory, file)).sort());
     }
   }
-  assert.deepEqual([...objects.keys()].sort(), ['core', 'voice']);
-  assert.deepEqual(objects.get('voice'), ['Voice_Call__c']);
-  assert.ok(objects.get('core').length > 25 && !objects.get('core').includes('Voice_Call__c'));
+  const { 'core VoiceCallParticipant__c': core, ...others } = Object.fromEntries(objects);
+  assert.ok(core.length > 25 && !core.some((field) => ['Voice_Call__c', 'Messaging_Session__c'].includes(field)));
+  assert.deepEqual(others, {
+    'voice VoiceCallParticipant__c': ['Voice_Call__c'],
+    'messaging VoiceCallParticipant__c': ['Messaging_Session__c'],
+    'messaging MessagingSession': ['Connect_Contact_Id__c'],
+  });
 });
 
 test('the static resource deploys only after its file was downloaded', async () => {

@@ -253,10 +253,10 @@ test('nothing opens the org to browsers or other hosts by default', () => {
 
 test('each layout shows every field once, read-only', () => {
   const fields = readdirSync(join(SOURCES, 'objects/VoiceCallParticipant__c/fields')).map((file) => file.replace('.field-meta.xml', ''));
-  const voice = optional('voice');
   for (const [folder, name, more] of [
     [SOURCES, 'Voice Call Participant Layout', []],
-    [voice, 'Voice Call Participant with Voice Call', ['Voice_Call__c']],
+    [optional('voice'), 'Voice Call Participant with Voice Call', ['Voice_Call__c']],
+    [optional('messaging'), 'Voice Call Participant with Messaging', ['Messaging_Session__c']],
   ]) {
     const path = `layouts/VoiceCallParticipant__c-${name}.layout-meta.xml`;
     assert.deepEqual(metadataFiles(folder).filter((file) => file.startsWith('layouts/')), [path]);

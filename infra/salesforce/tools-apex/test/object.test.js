@@ -7,7 +7,7 @@ import { all, fieldsOf, optional, readXml, text } from '../lib/project.js';
 import { readKinds, readService, readTable, readWords } from '../lib/rust.js';
 
 const OBJECT = 'VoiceCallParticipant__c';
-const OPTIONAL_FIELDS = fieldsOf(OBJECT, optional('voice'));
+const OPTIONAL_FIELDS = new Map(['voice', 'messaging'].flatMap((part) => [...fieldsOf(OBJECT, optional(part))]));
 const FIELDS = new Map([...fieldsOf(OBJECT), ...OPTIONAL_FIELDS]);
 const FORMULAS = [...FIELDS].filter(([, field]) => text(field, 'formula') !== undefined).map(([name]) => name);
 const { table, kinds: KINDS } = readService();
@@ -34,12 +34,13 @@ test('the service’s table of fields is read, and a changed form is noticed', (
 
 test('the object has exactly the fields that the service writes', () => {
   assert.deepEqual(FORMULAS.sort(), ['Leg_Count__c', 'Listened_Seconds__c']);
-  assert.deepEqual([...FIELDS.keys()].filter((name) => !FORMULAS.includes(name)).sort(), TABLE.map((row) => row.name).sort());
+  const written = new Set(TABLE.map((row) => row.name));
+  assert.deepEqual([...FIELDS.keys()].filter((name) => !FORMULAS.includes(name)).sort(), [...written].sort());
 });
 
 test('what needs another product is not in the object itself', () => {
   const own = fieldsOf(OBJECT);
-  assert.deepEqual([...OPTIONAL_FIELDS.keys()].sort(), ['Voice_Call__c']);
+  assert.deepEqual([...OPTIONAL_FIELDS.keys()].sort(), ['Messaging_Session__c', 'Voice_Call__c']);
   for (const [name, field] of own) {
     assert.ok(!OPTIONAL_FIELDS.has(name), name);
     if (text(field, 'type') === 'Lookup') assert.equal(text(field, 'referenceTo'), 'User', name);
@@ -114,11 +115,27 @@ test('records have a unique, case-insensitive external id', () => {
 });
 
 test('a lookup never prevents the deletion of its target', () => {
-  const meant = { Voice_Call__c: 'VoiceCall', Supervisor__c: 'User', Agent__c: 'User' };
+  const meant = { Voice_Call__c: 'VoiceCall', Messaging_Session__c: 'MessagingSession', Supervisor__c: 'User', Agent__c: 'User' };
   for (const [name, target] of Object.entries(meant)) {
     assert.equal(text(FIELDS.get(name), 'referenceTo'), target);
     assert.equal(text(FIELDS.get(name), 'deleteConstraint'), 'SetNull');
   }
+});
+
+test('the field with the contact id of a chat can be searched, and a duplicate never stops the org’s own chat', () => {
+  const fields = fieldsOf('MessagingSession', optional('messaging'));
+  assert.deepEqual([...fields.keys()], ['Connect_Contact_Id__c']);
+  const field = fields.get('Connect_Contact_Id__c');
+  assert.equal(text(field, 'type'), 'Text');
+  assert.equal(text(field, 'label'), 'Connect Contact Id');
+  // Amazon Connect allows contact ids of up to 256 characters in its API; the ids that it gives have 36.
+  assert.ok(Number(text(field, 'length')) >= 36);
+  // An external id has an index, without which a query over many sessions may be refused as not selective.
+  assert.equal(text(field, 'externalId'), 'true');
+  // A unique field would make the flow fail that writes the id a second time, and with it the chat.
+  assert.equal(text(field, 'unique'), 'false');
+  assert.equal(text(field, 'required'), 'false');
+  assert.ok(text(field, 'inlineHelpText').length <= 510);
 });
 
 test('numbers and texts are long enough for their values', () => {

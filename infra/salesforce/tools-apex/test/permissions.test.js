@@ -36,6 +36,7 @@ test('no permission set is bound to a licence', () => {
     'Sidedoor_Agent',
     'Sidedoor_Callout',
     'Sidedoor_Integration',
+    'Sidedoor_Listen_Flow',
     'Sidedoor_Operations',
     'Sidedoor_Operator',
     'Sidedoor_Operator_Callout',
@@ -43,6 +44,8 @@ test('no permission set is bound to a licence', () => {
   ]);
   assert.deepEqual([...SETS.keys()].filter((name) => !OWN.has(name)).sort(), [
     'Sidedoor_App',
+    'Sidedoor_Messaging_Reports',
+    'Sidedoor_Messaging_Sessions',
     'Sidedoor_Voice_Calls',
     'Sidedoor_Voice_Reports',
   ]);
@@ -89,6 +92,19 @@ test('what needs VoiceCall has sets of its own, because a licence may not allow 
   assert.deepEqual(fields(writer), [{ field, editable: true, readable: true }]);
   assert.deepEqual(fields(reader), [{ field, editable: false, readable: true }]);
   for (const [name, other] of OWN) assert.ok(!('VoiceCall' in objects(other)), name);
+});
+
+test('what needs MessagingSession has sets of its own, and nobody who reads writes the contact id', () => {
+  const sets = new Map(setsOf(optional('messaging')));
+  assert.deepEqual([...sets.keys()].sort(), ['Sidedoor_Messaging_Reports', 'Sidedoor_Messaging_Sessions']);
+  const [writer, reader] = [sets.get('Sidedoor_Messaging_Sessions'), sets.get('Sidedoor_Messaging_Reports')];
+  assert.deepEqual(objects(writer), { MessagingSession: ['allowRead', 'viewAllRecords'] });
+  assert.deepEqual(objects(reader), {}, 'the org decides who sees its chats');
+  const key = { field: 'MessagingSession.Connect_Contact_Id__c', editable: false, readable: true };
+  const lookup = { field: `${OBJECT}.Messaging_Session__c`, readable: true };
+  assert.deepEqual(fields(writer), [key, { ...lookup, editable: true }]);
+  assert.deepEqual(fields(reader), [key, { ...lookup, editable: false }]);
+  for (const [name, other] of OWN) assert.ok(!('MessagingSession' in objects(other)), name);
 });
 
 test('each principal has a set of its own, so that the component deploys without it', () => {
@@ -139,6 +155,13 @@ test('supervisors and operators each get their own custom permission, and others
 test('an operator gets the custom permission, and nothing more', () => {
   const set = SETS.get('Sidedoor_Operator');
   assert.deepEqual([...new Set(set.children.map((c) => c.tag))].sort(), ['customPermissions', 'description', 'hasActivationRequired', 'label']);
+});
+
+test('the set for the flow only lets it run', () => {
+  const set = SETS.get('Sidedoor_Listen_Flow');
+  const tags = [...new Set(set.children.map((c) => c.tag))].sort();
+  assert.deepEqual(tags, ['description', 'flowAccesses', 'hasActivationRequired', 'label']);
+  assert.deepEqual(named(set, 'flowAccesses', 'flow'), ['Sidedoor_Start_Listening']);
 });
 
 test('an agent can receive notices, and nothing more', () => {

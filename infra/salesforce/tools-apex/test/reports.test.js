@@ -7,19 +7,50 @@ const OBJECT = 'VoiceCallParticipant__c';
 const STANDARD = ['Name', 'CreatedDate'];
 const FIELDS = fieldsOf(OBJECT);
 const RECORDS = 'Voice_Call_Participants';
-/** The fields of VoiceCall, as a report names them (a lookup without Id). From Salesforce's Object Reference. */
-const VOICE_CALL = [
-  'Id',
-  'VendorCallKey',
-  'User',
-  'Owner',
-  'CallType',
-  'CallStartDateTime',
-  'CallEndDateTime',
-  'CallDurationInSeconds',
-  'CallDisposition',
-];
-const FOLDERS = { records: SOURCES, voice: optional('voice') };
+/**
+ * The reports on coverage, by part: the object of the contacts, its fields as a report names them (a lookup without Id; from Salesforce's
+ * Object Reference), our lookup to it, when a contact began, which contacts count, and who took it.
+ */
+const COVERAGE = {
+  voice: {
+    type: 'Voice_Calls_with_Supervisors',
+    object: 'VoiceCall',
+    fields: [
+      'Id',
+      'VendorCallKey',
+      'User',
+      'Owner',
+      'CallType',
+      'CallStartDateTime',
+      'CallEndDateTime',
+      'CallDurationInSeconds',
+      'CallDisposition',
+    ],
+    lookup: 'Voice_Call__c',
+    began: 'CallStartDateTime',
+    counted: [['User', 'notEqual', '']],
+    agent: 'User',
+    reports: ['Voice_Coverage_by_Agent', 'Voice_Coverage_by_Week'],
+    dashboard: 'Voice_Coverage',
+  },
+  messaging: {
+    type: 'Messaging_Sessions_with_Supervisors',
+    object: 'MessagingSession',
+    fields: ['Id', 'Name', 'Owner', 'AgentType', 'ChannelType', 'Origin', 'Status', 'StartTime', 'AcceptTime', 'EndTime'],
+    lookup: 'Messaging_Session__c',
+    began: 'StartTime',
+    // Without a contact id it is not known whether the session is a chat of Amazon Connect, nor could a leg be linked to it.
+    counted: [
+      ['AcceptTime', 'notEqual', ''],
+      ['Connect_Contact_Id__c', 'notEqual', ''],
+    ],
+    agent: 'Owner',
+    reports: ['Chat_Coverage_by_Agent', 'Chat_Coverage_by_Week'],
+    dashboard: 'Chat_Coverage',
+  },
+};
+const PARTS = Object.entries(COVERAGE);
+const FOLDERS = { records: SOURCES, voice: optional('voice'), messaging: optional('messaging') };
 
 const read = (kind, suffix) =>
   new Map(
@@ -59,21 +90,24 @@ test('the report type of the records shows every field of the object, once', () 
   for (const column of columns) assert.equal(text(column, 'table'), OBJECT);
 });
 
-test('the report type of coverage has every call, with or without a supervisor', () => {
-  assert.deepEqual([...TYPES.keys()].sort(), [RECORDS, 'Voice_Calls_with_Supervisors'].sort());
-  const { part, xml } = TYPES.get('Voice_Calls_with_Supervisors');
-  assert.equal(part, 'voice');
-  assert.equal(text(xml, 'baseObject'), 'VoiceCall');
-  assert.equal(text(xml, 'join', 'outerJoin'), 'true', 'it would leave out calls that had no supervisor');
-  const lookup = fieldsOf(OBJECT, FOLDERS.voice).get('Voice_Call__c');
-  assert.equal(text(lookup, 'referenceTo'), 'VoiceCall');
-  const relation = `${text(lookup, 'relationshipName')}__r`;
-  assert.equal(text(xml, 'join', 'relationship'), relation);
-  for (const column of all(xml, 'sections', 'columns')) {
-    const [table, shown] = [text(column, 'table'), text(column, 'field')];
-    assert.ok(['VoiceCall', `VoiceCall.${relation}`].includes(table), table);
-    const known = table === 'VoiceCall' ? VOICE_CALL : [...FIELDS.keys(), 'Name'];
-    assert.ok(known.includes(shown), shown);
+test('a report type of coverage has every call or chat, with or without a supervisor', () => {
+  assert.deepEqual([...TYPES.keys()].sort(), [RECORDS, ...PARTS.map(([, { type }]) => type)].sort());
+  for (const [name, { type, object, fields, lookup }] of PARTS) {
+    const { part, xml } = TYPES.get(type);
+    assert.equal(part, name);
+    assert.equal(text(xml, 'baseObject'), object);
+    assert.equal(text(xml, 'join', 'outerJoin'), 'true', 'it would leave out contacts that had no supervisor');
+    const field = fieldsOf(OBJECT, FOLDERS[name]).get(lookup);
+    assert.equal(text(field, 'referenceTo'), object);
+    const relation = `${text(field, 'relationshipName')}__r`;
+    assert.equal(text(xml, 'join', 'relationship'), relation);
+    for (const column of all(xml, 'sections', 'columns')) {
+      const [table, shown] = [text(column, 'table'), text(column, 'field')];
+      assert.ok([object, `${object}.${relation}`].includes(table), table);
+      const own = [...fields, ...fieldsOf(object, FOLDERS[name]).keys()];
+      const known = table === object ? own : [...FIELDS.keys(), 'Name'];
+      assert.ok(known.includes(shown), shown);
+    }
   }
 });
 
@@ -95,7 +129,7 @@ test('there is a report for each question', () => {
     'Rejoins_to_Review',
     'Who_Listened_to_Whom',
   ]);
-  assert.deepEqual(of('voice'), ['Voice_Coverage_by_Agent', 'Voice_Coverage_by_Week']);
+  for (const [part, { reports }] of PARTS) assert.deepEqual(of(part), reports);
 });
 
 test('reports use their report type and only its columns', () => {
@@ -124,7 +158,7 @@ test('reports use their report type and only its columns', () => {
 });
 
 test('every report counts by when it happened, not by when the record was created', () => {
-  const times = ['Joined_At__c', 'Disconnected_At__c', 'CallStartDateTime'];
+  const times = ['Joined_At__c', 'Disconnected_At__c', ...PARTS.map(([, { began }]) => began)];
   for (const [name, { xml }] of REPORTS) {
     assert.ok(times.includes(last(text(xml, 'timeFrameFilter', 'dateColumn'))), name);
     assert.notEqual(text(xml, 'timeFrameFilter', 'interval'), 'INTERVAL_CUSTOM', `${name}: a fixed date would age`);
@@ -159,10 +193,10 @@ test('formulas use aggregates of their report’s columns', () => {
       assert.equal(code.replace(/[A-Za-z_.]+:\w+|RowCount|3600|[-+/() ]/g, ''), '', `${name}: ${code}`);
     }
   }
-  assert.equal(seen, 3 + 2 * 2);
+  assert.equal(seen, 3 + 2 * 2 * PARTS.length);
 });
 
-test('coverage is exact also if a call had several supervisors', () => {
+test('coverage is exact also if a contact had several supervisors', () => {
   // What the formulas compute, with the rows of an outer join: one for each leg, and one for each call without a leg.
   const share = (calls) => {
     const rows = calls.flatMap((legs, id) => Array.from({ length: Math.max(legs, 1) }, () => ({ id, leg: legs > 0 ? 1 : 0 })));
@@ -181,6 +215,23 @@ test('coverage is exact also if a call had several supervisors', () => {
     assert.equal(of(supervised), 3, part);
     assert.equal(of(coverage), 3 / 5, part);
     assert.equal(share([0, 0])(supervised), 0, part);
+  }
+});
+
+test('coverage counts answered contacts by when they began, by agent and by week', () => {
+  for (const [, { type, object, began, counted, agent, reports }] of PARTS) {
+    const groups = { by_Agent: [agent, began], by_Week: [began] };
+    for (const name of reports) {
+      const { xml } = REPORTS.get(`Sidedoor/${name}`);
+      assert.equal(text(xml, 'reportType'), `${type}__c`, name);
+      assert.deepEqual(criteria(xml), counted, name);
+      assert.equal(text(xml, 'timeFrameFilter', 'dateColumn'), `${object}$${began}`, name);
+      const given = all(xml, 'groupingsDown').map((g) => text(g, 'field'));
+      const wanted = groups[/by_\w+$/.exec(name)[0]].map((field) => `${object}$${field}`);
+      assert.deepEqual(given, wanted, name);
+      const week = all(xml, 'groupingsDown').find((g) => text(g, 'field') === `${object}$${began}`);
+      assert.equal(text(week, 'dateGranularity'), 'Week', name);
+    }
   }
 });
 
@@ -226,7 +277,8 @@ test('each report of the records has the filter of its question', () => {
 
 test('the dashboards use the reports and groupings, and run as the viewer', () => {
   const shown = [];
-  assert.deepEqual([...DASHBOARDS.keys()].sort(), ['Sidedoor/Supervision', 'Sidedoor/Voice_Coverage']);
+  const names = ['Supervision', ...PARTS.map(([, { dashboard }]) => dashboard)];
+  assert.deepEqual([...DASHBOARDS.keys()].sort(), names.map((name) => `Sidedoor/${name}`).sort());
   for (const [name, { part, xml }] of DASHBOARDS) {
     assert.equal(text(xml, 'dashboardType'), 'LoggedInUser', name);
     for (const component of all(xml, 'dashboardGridLayout', 'dashboardGridComponents', 'dashboardComponent')) {
@@ -257,12 +309,14 @@ test('the dashboards use the reports and groupings, and run as the viewer', () =
 });
 
 test('coverage is shown against a goal', () => {
-  const { xml } = DASHBOARDS.get('Sidedoor/Voice_Coverage');
-  const components = all(xml, 'dashboardGridLayout', 'dashboardGridComponents', 'dashboardComponent');
-  const gauge = components.find((c) => text(c, 'componentType') === 'Gauge');
-  assert.equal(text(gauge, 'chartSummary', 'column'), 'FORMULA2');
-  const marks = ['indicatorBreakpoint1', 'indicatorBreakpoint2', 'gaugeMax'].map((t) => Number(text(gauge, t)));
-  assert.deepEqual(marks, [5, 18, 100]);
+  for (const [, { dashboard }] of PARTS) {
+    const { xml } = DASHBOARDS.get(`Sidedoor/${dashboard}`);
+    const components = all(xml, 'dashboardGridLayout', 'dashboardGridComponents', 'dashboardComponent');
+    const gauge = components.find((c) => text(c, 'componentType') === 'Gauge');
+    assert.equal(text(gauge, 'chartSummary', 'column'), 'FORMULA2');
+    const marks = ['indicatorBreakpoint1', 'indicatorBreakpoint2', 'gaugeMax'].map((t) => Number(text(gauge, t)));
+    assert.deepEqual(marks, [5, 18, 100]);
+  }
 });
 
 test('tiles stay on the grid and do not overlap', () => {
@@ -292,5 +346,7 @@ test('the folders are not shared, because the org decides about access', () => {
       ['name'],
       path,
     );
-  assert.ok(!metadataFiles(FOLDERS.voice).some((path) => path.includes('Folder-meta')), 'the reports go into the same folder');
+  for (const [part] of PARTS) {
+    assert.ok(!metadataFiles(FOLDERS[part]).some((path) => path.includes('Folder-meta')), 'the reports go into the same folder');
+  }
 });

@@ -149,7 +149,7 @@ test('without --apply nothing is called and the commands are printed', () => {
   }
 });
 
-test('deploy runs the manifests in order, voice only if asked', () => {
+test('deploy runs the manifests in order, voice and messaging only if asked', () => {
   const plain = run(['deploy', '--org', 'acme', '--apply']);
   assert.equal(plain.status, 0, plain.stderr);
   const manifests = (done) => done.calls.map(({ words }) => words[words.indexOf('--manifest') + 1]);
@@ -161,9 +161,14 @@ test('deploy runs the manifests in order, voice only if asked', () => {
   const all = run(['deploy', '--org', 'acme', '--apply', '--voice']);
   assert.deepEqual(manifests(all).slice(4), ['../manifest/voice.xml']);
   assert.ok(all.calls.slice(4).every(({ cwd }) => cwd === OPTIONAL));
+  const chats = run(['deploy', '--org', 'acme', '--apply', '--messaging']);
+  assert.deepEqual(manifests(chats).slice(4), ['../manifest/messaging.xml'], 'an org may have chats and no VoiceCall');
+  const both = run(['deploy', '--org', 'acme', '--apply', '--messaging', '--voice']);
+  assert.deepEqual(manifests(both).slice(4), ['../manifest/voice.xml', '../manifest/messaging.xml']);
+  assert.ok(both.calls.slice(4).every(({ cwd }) => cwd === OPTIONAL));
   const one = run(['deploy', '--org', 'acme', '--apply', '--only', 'reports']);
   assert.deepEqual(manifests(one), ['manifest/reports.xml']);
-  for (const name of [...manifests(all)].map((path) => path.split('/').at(-1)))
+  for (const name of [...manifests(all), ...manifests(both)].map((path) => path.split('/').at(-1)))
     assert.ok(existsSync(join(MANIFESTS, name)), name);
 });
 
@@ -223,6 +228,17 @@ test('users get what their role needs, and a second run changes nothing', () => 
   );
 });
 
+test('with chats, readers can read the lookup and the integration user can write it', () => {
+  const words = ['users', '--users', LIST, '--org', 'acme', '--apply', '--messaging'];
+  assert.equal(run(words).status, 0);
+  const sets = (name) => org.users.find((one) => one.Username === name).sets;
+  assert.deepEqual(sets('Jane@acme.example'), ['Sidedoor_Supervisor', 'Sidedoor_Callout', 'Sidedoor_Messaging_Reports']);
+  assert.deepEqual(sets('olga@acme.example'), ['Sidedoor_Operations', 'Sidedoor_Messaging_Reports']);
+  assert.deepEqual(sets('sidedoor@acme.example'), ['Sidedoor_Integration', 'Sidedoor_Messaging_Sessions']);
+  assert.deepEqual(sets('joe@acme.example'), []);
+  assert.deepEqual(changes(run(words)), []);
+});
+
 test('an operator also gets the sets of a supervisor, and an agent a set only for notices', () => {
   writeFileSync(LIST, 'username,role,connect_username\njane@acme.example,operator,jane\njoe@acme.example,agent,joe\n');
   assert.equal(run(['users', '--users', LIST, '--org', 'acme', '--apply', '--voice', '--app']).status, 0);
@@ -238,6 +254,15 @@ test('an operator also gets the sets of a supervisor, and an agent a set only fo
   assert.deepEqual(sets('joe@acme.example'), []);
   assert.equal(run(['users', '--users', LIST, '--org', 'acme', '--apply', '--notice']).status, 0);
   assert.deepEqual(sets('joe@acme.example'), ['Sidedoor_Agent']);
+});
+
+test('supervisors who have no right to run flows get the set for ours', () => {
+  assert.equal(run(['users', '--users', LIST, '--org', 'acme', '--apply', '--flow']).status, 0);
+  const sets = Object.fromEntries(org.users.map((one) => [one.Username, one.sets]));
+  assert.deepEqual(
+    Object.keys(sets).filter((name) => sets[name].includes('Sidedoor_Listen_Flow')),
+    ['Jane@acme.example'],
+  );
 });
 
 test('a Federation ID that has another value is never overwritten', () => {
@@ -382,5 +407,5 @@ test('wrong usage is explained', () => {
     assert.match(done.stdout + done.stderr, expected);
   }
   assert.equal(run(['--help']).status, 0);
-  assert.ok(manifestNames().includes('voice'));
+  assert.ok(['voice', 'messaging'].every((name) => manifestNames().includes(name)));
 });

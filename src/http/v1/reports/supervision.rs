@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
 use sidedoor_domain::ports::store::Filter;
@@ -16,12 +15,12 @@ use crate::http::AppState;
 use crate::http::extract::Authenticated;
 use crate::http::page::Page;
 use crate::http::problem::{Problem, json};
+use crate::http::v1::reports::csv;
 use crate::http::v1::reports::row::{COLUMNS, ReportRow};
 use crate::http::v1::supervisions::list;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::{RequestContext, UseCases};
 
-const CSV: &str = "text/csv";
 /// The rows that are read together.
 const CHUNK: u32 = 200;
 
@@ -32,8 +31,7 @@ pub(crate) async fn handle(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let filter = list::read(query.as_deref())?;
-    let accepted = headers.get(ACCEPT).and_then(|v| v.to_str().ok());
-    if accepted.is_some_and(|accepted| accepted.contains(CSV)) {
+    if csv::is_accepted(&headers) {
         app.usecases.reports.note_report_export(&by)?;
         return Ok(export(app.usecases, filter, by));
     }
@@ -63,7 +61,7 @@ fn export(usecases: Arc<UseCases>, filter: Filter, by: RequestContext) -> Respon
             let before = found.last().map(|last| last.supervision.id).filter(|_| more);
             let head = is_first.then(|| COLUMNS.map(str::to_owned).to_vec());
             let rows = found.iter().map(|stored| ReportRow::of(stored).cells());
-            let text = csv_of(head.into_iter().chain(rows))?;
+            let text = csv::text(head.into_iter().chain(rows))?;
             let next = before.map(|id| {
                 let before = Some(id);
                 (Filter { before, ..filter }, false)
@@ -71,21 +69,5 @@ fn export(usecases: Arc<UseCases>, filter: Filter, by: RequestContext) -> Respon
             Ok::<_, UseCaseError>(Some((Bytes::from(text), next)))
         }
     });
-    let mut response = Body::from_stream(chunks).into_response();
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(CSV));
-    response
-}
-
-fn csv_of(rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>, UseCaseError> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer
-            .write_record(&row)
-            .map_err(|_| UseCaseError::Unexpected("a row has as many cells as the first one"))?;
-    }
-    writer
-        .into_inner()
-        .map_err(|_| UseCaseError::Unexpected("writing to memory does not fail"))
+    csv::answer(Body::from_stream(chunks))
 }

@@ -7,7 +7,7 @@ use sidedoor_domain::audit::Phase;
 use sidedoor_domain::ids::DeliveryId;
 use sidedoor_domain::ports::Store;
 use sidedoor_domain::ports::store::{
-    AuditFilter, Delivery, DeliveryFilter, Filter, OrderedDirective, RecordState, StoredSupervision,
+    AuditFilter, CoverageQuestion, Delivery, DeliveryFilter, Filter, OrderedDirective, RecordState, StoredSupervision,
 };
 use sidedoor_domain::supervision::{Origin, State};
 
@@ -95,6 +95,16 @@ async fn read_aggregates(store: &dyn Store, answers: &mut Answers) {
     answers.add("counts", store.counts().await.expect("read"));
     answers.add("epochs", store.clock_epochs().await.expect("read"));
     answers.add("last", store.last_directive_change().await.expect("read"));
+    for (by_queue, by_agent, most) in [(false, false, 9), (true, true, 9), (false, true, 1)] {
+        let question = CoverageQuestion {
+            since: at(-86_400_000),
+            until: at(86_400_000),
+            by_queue,
+            by_agent,
+        };
+        let found = store.coverage(&question, most).await.expect("read");
+        answers.add((question, most), found);
+    }
     answers.add("open", store.before_open_directives().await.expect("read"));
     for n in 0..2 {
         let instance = any_instance(n);
@@ -131,7 +141,10 @@ async fn read_jobs(store: &dyn Store, limit: u32, answers: &mut Answers) {
 async fn read_due(store: &dyn Store, now: Timestamp, limit: u32, answers: &mut Answers) {
     let mut add = |what: &str, found| answers.add((what, now, limit), without_ids(found));
     add("deliveries", store.due_deliveries(now, limit).await.expect("read"));
-    add("voice calls", store.due_voice_calls(now, limit).await.expect("read"));
+    add(
+        "voice calls",
+        store.due_contact_records(now, limit).await.expect("read"),
+    );
     add(
         "left",
         store
@@ -143,6 +156,8 @@ async fn read_due(store: &dyn Store, now: Timestamp, limit: u32, answers: &mut A
     answers.add(("count", now, limit), count);
     let legs = store.due_unknown_legs(now, limit).await.expect("read");
     answers.add(("unknown legs", now, limit), legs);
+    let handled = store.handled_before(now, limit).await.expect("read");
+    answers.add(("handled", now, limit), handled);
     let samples = store.clock_samples(now, limit).await.expect("read");
     answers.add(("samples", now, limit), samples);
     for (since, again) in [(at(0), now), (now, at(100)), (at(2), at(8))] {

@@ -7,9 +7,10 @@ use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement, Directive, DirectiveKind};
 use sidedoor_domain::ids::{DirectiveId, InstanceName, SupervisionId};
 use sidedoor_domain::moment::moment;
+use sidedoor_domain::participant::ContactRecordKind;
 use sidedoor_domain::ports::store::{
-    ClockEpoch, ClockId, Comparison, DeliveryOutcome, DeliveryResult, EpochCause, FailureScope, FoundVoiceCall, KeyUse,
-    KeyWrite, LegEvidence, Retention, Sample, SupervisionWrite, UnknownLeg,
+    ClockEpoch, ClockId, Comparison, CountedContact, DeliveryOutcome, DeliveryResult, EpochCause, FailureScope,
+    FoundContactRecord, KeyUse, KeyWrite, LegEvidence, Retention, Sample, SupervisionWrite, UnknownLeg,
 };
 use sidedoor_domain::ports::{Store, Transaction};
 use sidedoor_domain::supervision::{Channel, Failure, Origin, State, Supervision};
@@ -37,7 +38,9 @@ pub(super) enum Part {
     Delivered(usize, u32, usize, i64),
     Cursor(i64),
     Compared(usize, i64, bool),
-    VoiceCallFound(usize, Option<i64>),
+    Handled(usize, usize, i64),
+    Counted(usize, bool),
+    ContactRecordFound(usize, Option<i64>),
     Replay(usize, i64),
     Unknown(usize, i64, u32),
     Adopt(usize),
@@ -113,7 +116,9 @@ fn part() -> impl Strategy<Value = Part> {
         8 => (of(), 1..4_u32, 0..7_usize, time()).prop_map(|(n, v, how, at)| Part::Delivered(n, v, how, at)),
         1 => (0..9_i64).prop_map(Part::Cursor),
         3 => (of(), time(), any::<bool>()).prop_map(|(n, at, found)| Part::Compared(n, at, found)),
-        2 => (of(), prop::option::of(time())).prop_map(|(n, at)| Part::VoiceCallFound(n, at)),
+        3 => (0..3_usize, 0..2_usize, time()).prop_map(|(n, agent, at)| Part::Handled(n, agent, at)),
+        2 => (0..3_usize, any::<bool>()).prop_map(|(n, supervised)| Part::Counted(n, supervised)),
+        2 => (of(), prop::option::of(time())).prop_map(|(n, at)| Part::ContactRecordFound(n, at)),
         2 => (of(), time()).prop_map(|(n, at)| Part::Replay(n, at)),
         2 => (0..5_usize, time(), 0..3_u32).prop_map(|(leg, at, looks)| Part::Unknown(leg, at, looks)),
         1 => (0..5_usize).prop_map(Part::Adopt),
@@ -133,6 +138,7 @@ fn retention() -> impl Strategy<Value = Retention> {
         keys_before: keys,
         evidence_before: evidence,
         supervisions_before: supervisions,
+        coverage_before: supervisions,
         unsent_too,
         audit_before: None,
     })
@@ -236,9 +242,15 @@ impl Subjects {
                 ours_at: micros(*at),
                 inside: found.then_some(true),
             }),
-            Part::VoiceCallFound(n, at) => change.voice_calls.push(FoundVoiceCall {
+            Part::Handled(n, agent, at) => change.handled_contact = Some(handled(*n, *agent, micros(*at))),
+            Part::Counted(n, is_supervised) => change.counted_contacts.push(CountedContact {
+                contact: handled(*n, 0, micros(0)),
+                is_supervised: *is_supervised,
+            }),
+            Part::ContactRecordFound(n, at) => change.contact_records.push(FoundContactRecord {
                 supervision: self.get(*n),
-                voice_call_id: "0LQfound".into(),
+                kind: [ContactRecordKind::VoiceCall, ContactRecordKind::MessagingSession][n % 2],
+                record_id: "0LQfound".into(),
                 deliver_at: at.map(micros),
             }),
             Part::Replay(n, at) => change.replayed.push((self.get(*n), micros(*at))),

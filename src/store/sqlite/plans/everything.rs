@@ -1,19 +1,21 @@
 //! Calls every method of the store.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, UserId};
 use sidedoor_domain::join_failure::OwnJoinFailure;
 use sidedoor_domain::moment::moment;
+use sidedoor_domain::participant::ContactRecordKind;
 use sidedoor_domain::ports::store::{
     AuditFilter, AuditStore, Cause, ClockEpoch, ClockId, ClockStore, Comparison, Completeness, CompletenessStore,
-    DeliveryFilter, DeliveryOutcome, DeliveryResult, DeliveryStore, DirectiveStore, EpochCause, EvidenceStore,
-    FailureScope, Filter, FoundVoiceCall, IdempotencyStore, JobStore, KeyUse, KeyWrite, LegEvidence, PollStaleness,
-    RecordState, Sample, SupervisionStore, SupervisionWrite, UnknownLeg,
+    CountedContact, CoverageKey, CoverageQuestion, CoverageStore, DeliveryFilter, DeliveryOutcome, DeliveryResult,
+    DeliveryStore, DirectiveStore, EpochCause, EvidenceStore, FailureScope, Filter, FoundContactRecord, HandledContact,
+    IdempotencyStore, JobStore, KeyUse, KeyWrite, LegEvidence, PollStaleness, RecordState, Sample, SupervisionStore,
+    SupervisionWrite, UnknownLeg,
 };
 use sidedoor_domain::ports::{Store, Transaction, WrittenRecord};
-use sidedoor_domain::supervision::{Mode, Origin, Requester, State};
+use sidedoor_domain::supervision::{Channel, Mode, Origin, Requester, State};
 
 use super::history::{main_instance, monitoring, new_id, now, requested, times, user};
 use crate::store::sqlite::{SqliteStore, StoreView};
@@ -98,9 +100,15 @@ pub(super) async fn write_everything(store: &SqliteStore) {
             legs: 1,
             missed: 0,
         }),
-        voice_calls: vec![FoundVoiceCall {
+        handled_contact: Some(handled()),
+        counted_contacts: vec![CountedContact {
+            contact: handled(),
+            is_supervised: true,
+        }],
+        contact_records: vec![FoundContactRecord {
             supervision: first.id,
-            voice_call_id: "0LQ".into(),
+            kind: ContactRecordKind::VoiceCall,
+            record_id: "0LQ".into(),
             deliver_at: Some(now()),
         }],
         comparisons: vec![comparison],
@@ -197,6 +205,20 @@ pub(super) async fn write_everything(store: &SqliteStore) {
 }
 
 /// Calls every reading method, with each filter alone and with every pair of filters.
+/// A contact of a day that every sweep removes.
+fn handled() -> HandledContact {
+    HandledContact {
+        instance: main_instance(),
+        contact: ContactId::parse("c-9").expect("an id"),
+        ended_at: Timestamp::UNIX_EPOCH,
+        key: CoverageKey {
+            channel: Channel::Voice,
+            queue: None,
+            agent: Some(user("agent-1")),
+        },
+    }
+}
+
 pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
     let legs = [String::from("l-x"), "l-y".into()];
     let (main, contact, since) = (
@@ -205,6 +227,12 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         now() - SignedDuration::from_hours(24),
     );
     let id = new_id();
+    let week = CoverageQuestion {
+        since: now() - SignedDuration::from_hours(7 * 24),
+        until: now(),
+        by_queue: true,
+        by_agent: true,
+    };
     macro_rules! ask {
         ($($question:expr),* $(,)?) => { $( $question.await.expect("answered"); )* };
     }
@@ -221,7 +249,7 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         store.due_unknown_legs(now(), 10),
         store.due_deliveries(now(), 10),
         store.due_delivery_count(now(), 10),
-        store.due_voice_calls(now(), 10),
+        store.due_contact_records(now(), 10),
         store.delivery(DeliveryId::of(id)),
         store.next_due(),
         store.left_between(since, now(), 10),
@@ -236,6 +264,8 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         store.cursor("directives announced"),
         store.poll_staleness(&main),
         store.completeness(&main),
+        store.coverage(&week, 10),
+        store.handled_before(now(), 10),
         store.unnamed(Some(id), 10),
         store.unheard_of(&main, &legs),
         store.due_comparisons(since, now(), since, 10),

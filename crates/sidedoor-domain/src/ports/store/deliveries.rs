@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{StoreError, StoredSupervision};
 use crate::ids::{DeliveryId, SupervisionId};
+use crate::participant::ContactRecordKind;
 use crate::ports::WrittenRecord;
 
 /// The delivery of one supervision's record to Salesforce.
@@ -160,14 +161,16 @@ pub enum DeliveryOutcome {
     },
 }
 
-/// The VoiceCall of a supervision that had none.
+/// The CRM's record of the contact of a supervision that had none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundVoiceCall {
+pub struct FoundContactRecord {
     /// The supervision. Its revision grows.
     pub supervision: SupervisionId,
-    /// The VoiceCall's Salesforce id.
-    pub voice_call_id: String,
-    /// Gives the record a new version, due to be sent then. `None` if the record is being sent with the VoiceCall.
+    /// The kind of record.
+    pub kind: ContactRecordKind,
+    /// The Salesforce id of the record.
+    pub record_id: String,
+    /// Gives the participant record a new version, due to be sent then. `None` if it is being sent with the lookup.
     pub deliver_at: Option<Timestamp>,
 }
 
@@ -197,9 +200,9 @@ pub trait DeliveryStore: Send + Sync {
     /// How many deliveries are pending and due by `now`, counted up to `limit`.
     async fn due_delivery_count(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError>;
 
-    /// Supervisions whose record was written without its VoiceCall and whose next search is due by `now`, longest due
+    /// Supervisions whose record was written without the CRM's record of the contact and whose next search is due by `now`, longest due
     /// first, at most `limit`.
-    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError>;
+    async fn due_contact_records(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError>;
 
     /// A page of deliveries, newest supervision first.
     async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<Delivery>, StoreError>;

@@ -42,8 +42,8 @@ pub struct NextDue {
     pub unknown_leg: Option<Timestamp>,
     /// A delivery to Salesforce.
     pub delivery: Option<Timestamp>,
-    /// A search for a VoiceCall.
-    pub voice_call: Option<Timestamp>,
+    /// A search for the CRM's record of a contact.
+    pub contact_record: Option<Timestamp>,
 }
 
 /// The moments before which the sweep removes data.
@@ -56,6 +56,8 @@ pub struct Retention {
     pub evidence_before: Timestamp,
     /// Finished supervisions whose record was written, or that have none.
     pub supervisions_before: Timestamp,
+    /// Counters of coverage, by whole days.
+    pub coverage_before: Timestamp,
     /// Removes finished supervisions whose record was not written, too. Set where Salesforce is not configured.
     pub unsent_too: bool,
     /// Lines of the audit that a verified export covers; `None` keeps all.

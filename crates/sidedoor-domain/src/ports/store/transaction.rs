@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    ClockEpoch, ClockId, Comparison, Completeness, DeliveryResult, FoundVoiceCall, KeyRecord, KeyWrite, LegEvidence,
-    PollStaleness, Sample, StoredSupervision, UnknownLeg,
+    ClockEpoch, ClockId, Comparison, Completeness, CountedContact, DeliveryResult, FoundContactRecord, HandledContact,
+    KeyRecord, KeyWrite, LegEvidence, PollStaleness, Sample, StoredSupervision, UnknownLeg,
 };
 use crate::audit::AuditEntry;
 use crate::audit_chain::AuditSeal;
@@ -66,8 +66,9 @@ pub struct Transaction {
     pub deliver_at: Option<Timestamp>,
     /// Makes a pending delivery that has not failed yet due by this moment.
     pub expedite: Option<(SupervisionId, Timestamp)>,
-    /// VoiceCalls that were found, of any number of supervisions. A supervision with a VoiceCall, or that is not stored, is not changed.
-    pub voice_calls: Vec<FoundVoiceCall>,
+    /// The CRM's records of contacts that were found, of any number of supervisions. A supervision that has such a record, or that is not
+    /// stored, is not changed.
+    pub contact_records: Vec<FoundContactRecord>,
     /// Delivery attempts that ended.
     pub delivery_results: Vec<DeliveryResult>,
     /// The last change that a follower has handled, by the follower's name. It never goes back.
@@ -76,6 +77,10 @@ pub struct Transaction {
     pub poll_staleness: Option<PollStaleness>,
     /// What the checks of an instance for missed legs have covered now.
     pub completeness: Option<Completeness>,
+    /// A contact that an agent had. One that is stored already is not changed.
+    pub handled_contact: Option<HandledContact>,
+    /// Contacts that become a part of their days' counters. One that is no longer stored by its id was counted before.
+    pub counted_contacts: Vec<CountedContact>,
     /// Departures that were compared with the org's own records.
     pub comparisons: Vec<Comparison>,
     /// Deliveries to send again at that moment, with no attempts counted.
