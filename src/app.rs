@@ -76,11 +76,18 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         tracing::warn!("authentication is disabled: any local process has full access; add [[auth.api_keys]]");
     }
     let credentials = Credentials::new(config.auth.api_keys, config.auth.issuers)?;
+    if config.audit.keys.is_empty() && !config.http.listen.ip().is_loopback() {
+        tracing::warn!(
+            "audit.key_file is not set: anyone who can write the store can rewrite its audit, and only a head of the audit that is kept \
+             elsewhere shows it"
+        );
+    }
     let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock::start()));
     let transport = config.http.transport;
     let tls = transport.tls.map(|files| Tls::open(files, clock.clone())).transpose()?;
     let tls = tls.map(Arc::new);
-    let store = Arc::new(SqliteStore::open(&config.store.url, config.usecases.max_voice_legs).await?);
+    let store = SqliteStore::open_signing(&config.store.url, config.usecases.max_voice_legs, config.audit.keys);
+    let store = Arc::new(store.await?);
     // `Date` headers are samples for calibration, so some may be dropped while the use cases are busy.
     let (hand_in, dates) = tokio::sync::mpsc::channel(64);
     let sink: DateSink = Arc::new(move |seen| {
@@ -135,6 +142,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         lifecycle.run("comparing", usecases.salesforce_sync.clone().compare_until_stopped());
     }
     lifecycle.run("learning names", usecases.names.clone().learn_until_stopped());
+    lifecycle.run("auditing", usecases.auditing.clone().audit_until_stopped());
     lifecycle.run("sweeping", usecases.polling.clone().sweep_until_stopped());
     lifecycle.run(
         "checking completeness",

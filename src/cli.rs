@@ -1,5 +1,6 @@
-//! The commands beside `serve`: checks of an installation, copies of the store, the vendors' clocks, and the fakes.
+//! The commands beside `serve`: checks of an installation, copies of the store, the check and export of the audit, the vendors' clocks, and the fakes.
 
+pub mod audit;
 pub mod backup;
 pub mod check;
 pub mod fakes;

@@ -4,12 +4,14 @@
 //! `docs/configuration.md` lists every setting; a test compares it with the settings that [`reader::Reader`] was asked
 //! for.
 
+mod audit;
 mod auth;
 mod compliance;
 mod connect;
 mod issuers;
 mod reader;
 mod salesforce;
+mod secret_files;
 mod sections;
 mod timing;
 mod transport;
@@ -18,10 +20,12 @@ mod usecases;
 use std::fmt;
 use std::path::Path;
 
+pub use audit::AuditConfig;
 pub use auth::AuthConfig;
 pub use connect::{ConnectConfig, InstanceConfig, QuotaConfig, Rate};
 pub use reader::Reader;
 pub use salesforce::{FieldNames, Grant, SalesforceConfig, UserLookup};
+pub use secret_files::SecretsConfig;
 pub use sections::{HttpConfig, StoreConfig};
 pub use transport::TransportConfig;
 
@@ -67,6 +71,10 @@ pub struct Config {
     pub salesforce: Option<SalesforceConfig>,
     /// API keys and token issuers.
     pub auth: AuthConfig,
+    /// The keys of the audit.
+    pub audit: AuditConfig,
+    /// Files with secrets.
+    pub secrets: SecretsConfig,
     /// The settings of the use cases: `[supervision]`, `[clock]`, `[timing]`, `[compliance]`, `[retention]`, and what they
     /// need of the other sections.
     pub usecases: crate::usecases::UseCaseSettings,
@@ -117,6 +125,9 @@ impl Config {
             connect: connect.config,
             salesforce: salesforce.map(|section| section.config),
             telemetry: sections::read_telemetry(&mut reader),
+            audit: AuditConfig::read(&mut reader),
+            // The last, because the others name the files.
+            secrets: SecretsConfig::read(&mut reader),
             http,
             auth,
         };

@@ -1,7 +1,7 @@
 //! The HTTP layer: it turns requests into calls of the use cases and their results into answers. A file for each operation;
 //! `openapi.yaml` at the root is the contract, and a test compares it with [`ROUTES`] both ways.
 //!
-//! Every answer carries `X-Request-Id`; every error is one [`problem::Problem`] with a stable `code`.
+//! Every answer carries `X-Request-Id`, which is ours, and the caller's own as `X-Client-Request-Id`; every error is one [`problem::Problem`] with a stable `code`.
 
 mod admission;
 mod arrival;
@@ -62,7 +62,12 @@ fn cross_origin(origins: &[HeaderValue]) -> CorsLayer {
         "last-event-id",
         "x-request-id",
     ];
-    let read = ["x-request-id", "retry-after", "idempotent-replayed"];
+    let read = [
+        "x-request-id",
+        "x-client-request-id",
+        "retry-after",
+        "idempotent-replayed",
+    ];
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.to_vec()))
         .allow_methods([Method::GET, Method::POST])
@@ -161,12 +166,13 @@ mod tests {
         let request = Request::get("/").header("x-request-id", "r-1").body(Body::empty());
         let answer = router.oneshot(request.expect("a request")).await.expect("an answer");
         assert_eq!(answer.status().as_u16(), 500);
-        assert_eq!(answer.headers()["x-request-id"], "r-1");
+        assert_eq!(answer.headers()["x-client-request-id"], "r-1");
+        let ours = answer.headers()["x-request-id"].to_str().expect("text").to_owned();
         let body = to_bytes(answer.into_body(), 4096).await.expect("a body");
         let problem: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!(
-            (&problem["code"], &problem["requestId"]),
-            (&"internal".into(), &"r-1".into())
+            (&problem["code"], &problem["requestId"], &problem["clientRequestId"]),
+            (&"internal".into(), &ours.into(), &"r-1".into())
         );
         assert!(!problem.to_string().contains("a handler that fails"), "{problem}");
     }

@@ -36,6 +36,9 @@ enum Command {
     Backup(cli::backup::BackupArgs),
     /// Put a copy in the place of the store, which is kept under another name. The service must not run.
     Restore(cli::backup::BackupArgs),
+    /// Verify that the audit was not changed, and export it.
+    #[command(subcommand)]
+    Audit(cli::audit::Audit),
     /// Analyse the calibration of the vendors' clocks: simulate, explain, replay.
     #[command(subcommand)]
     Timing(cli::timing::Timing),
@@ -52,6 +55,7 @@ async fn main() -> ExitCode {
         Command::Check(args) => cli::check::run(args).await,
         Command::Backup(args) => cli::backup::back_up(args).await,
         Command::Restore(args) => cli::backup::restore(args).await,
+        Command::Audit(what) => cli::audit::run(what).await,
         Command::Timing(what) => cli::timing::run(what).await,
     };
     match done {

@@ -40,6 +40,8 @@
 //! | [`identity`] | [`identity::supervisors`] | a supervisor is resolved from an id or a user name |
 //! | | [`identity::token_binding`] | the supervisor of a token is resolved |
 //! | | [`identity::names`] | the names of the people and the queue are looked up |
+//! | [`auditing`] | [`auditing`] | the audit is sealed |
+//! | | `auditing::access` | refusals and reads become lines of the audit, bounded |
 //! | [`reports`] | [`reports::supervisions`] | supervisions are read and counted |
 //! | | [`reports::timeline`] | the history of one supervision |
 //! | | [`reports::audit`] | the audit is read, and unfinished entries are closed |
@@ -55,6 +57,7 @@
 //! [`sidedoor_domain::ports::CommitOutcome::Stale`] and the use case reads again. So several use cases may work on one
 //! supervision, and none holds a lock while it calls a vendor.
 
+pub mod auditing;
 pub mod board;
 mod caller_queues;
 pub mod clocks;
@@ -80,6 +83,7 @@ mod signals;
 
 use std::sync::Arc;
 
+use auditing::AuditingService;
 use board::BoardService;
 use clocks::{ClockService, DepartureRecalibrator};
 use context::UseCaseContext;
@@ -128,6 +132,8 @@ pub struct UseCases {
     pub names: NameService,
     /// Stores and replays answers by idempotency key.
     pub idempotency: IdempotencyService,
+    /// Seals the audit, and writes the lines about refusals and reads.
+    pub auditing: AuditingService,
     /// Reads supervisions, timelines, the audit and counts.
     pub reports: Arc<ReportService>,
     /// Shows the agents, their contacts, and who supervises these.
@@ -167,8 +173,10 @@ impl UseCases {
             reports.clone(),
         );
         let board = BoardService::new(ctx.clone());
+        let auditing = AuditingService::new(ctx.clone());
         Self {
             ctx,
+            auditing,
             monitoring,
             leaving,
             evidence,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -23,6 +23,10 @@ pub struct Reader {
     from_env: BTreeSet<String>,
     asked: BTreeSet<String>,
     errors: Vec<ConfigError>,
+    /// The configuration file.
+    file: Option<PathBuf>,
+    /// Files that hold secrets, with the settings that name them.
+    secret_files: Vec<(String, PathBuf)>,
 }
 
 impl Reader {
@@ -35,7 +39,9 @@ impl Reader {
             None => Table::new(),
             Some(path) => parse_file(path).map_err(|e| ConfigErrors(vec![e]))?,
         };
-        Ok(Self::over(root, env))
+        let mut reader = Self::over(root, env);
+        reader.file = path.map(Path::to_owned);
+        Ok(reader)
     }
 
     /// Reads `text` instead of a file, and applies the environment's overrides.
@@ -64,6 +70,8 @@ impl Reader {
             from_env,
             asked: BTreeSet::new(),
             errors: Vec::new(),
+            file: None,
+            secret_files: Vec::new(),
         }
     }
 
@@ -260,7 +268,10 @@ impl Reader {
     pub fn secret(&mut self, setting: &str) -> Option<SecretString> {
         let file_setting = format!("{setting}_file");
         let direct = self.ask(setting);
-        let file = self.text(&file_setting);
+        let file = self.secret_file(&file_setting);
+        if let (Some(_), false, Some(file)) = (&direct, self.from_env.contains(setting), &self.file) {
+            self.secret_files.push((setting.to_owned(), file.clone()));
+        }
         match (direct, file) {
             (Some(_), Some(_)) => {
                 self.problem(
@@ -275,12 +286,12 @@ impl Reader {
                 self.problem(setting, "empty, or not a string", "set the secret, in quotes");
                 None
             }
-            (None, Some(path)) => match read_bounded(Path::new(&path)) {
+            (None, Some(path)) => match read_bounded(&path) {
                 Ok(secret) if !secret.trim_end().is_empty() => Some(SecretString::from(secret.trim_end().to_owned())),
                 Ok(_) => {
                     self.problem(
                         &file_setting,
-                        format!("the file {path} is empty"),
+                        format!("the file {} is empty", path.display()),
                         "write the secret into that file",
                     );
                     None
@@ -288,7 +299,7 @@ impl Reader {
                 Err(e) => {
                     self.problem(
                         &file_setting,
-                        format!("cannot read the file {path}: {e}"),
+                        format!("cannot read the file {}: {e}", path.display()),
                         "check the path, and that the service's user may read the file",
                     );
                     None
@@ -296,6 +307,18 @@ impl Reader {
             },
             (None, None) => None,
         }
+    }
+
+    /// Reads the path of a file that holds a secret. Its permissions are checked at the end; see [`super::SecretsConfig`].
+    pub fn secret_file(&mut self, setting: &str) -> Option<PathBuf> {
+        let path = PathBuf::from(self.text(setting)?);
+        self.secret_files.push((setting.to_owned(), path.clone()));
+        Some(path)
+    }
+
+    /// The files that hold secrets, each with the setting that names it or that it contains.
+    pub fn secret_files(&self) -> Vec<(String, PathBuf)> {
+        self.secret_files.clone()
     }
 
     /// Marks a setting as known without reading it.
@@ -360,7 +383,7 @@ fn parse(name: &str, text: &str) -> Result<Table, ConfigError> {
     })
 }
 
-fn read_bounded(path: &Path) -> Result<String, String> {
+pub(super) fn read_bounded(path: &Path) -> Result<String, String> {
     // The bound is on the bytes that are read, because a device or a pipe does not report its size.
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     let mut text = String::new();

@@ -289,7 +289,7 @@ fn read_grant(r: &mut Reader) -> Option<Grant> {
     let words = [("client_credentials", false), ("jwt_bearer", true)];
     let by_jwt = r.word("salesforce.grant", &words, false);
     let username = r.text("salesforce.username");
-    let key_file = r.text("salesforce.private_key_file");
+    let key_file = r.secret_file("salesforce.private_key_file");
     let audience = r.text_as("salesforce.audience", base_url);
     let secret = r.secret("salesforce.client_secret");
     let secret_given = r.has("salesforce.client_secret") || r.has("salesforce.client_secret_file");
@@ -334,7 +334,7 @@ fn read_grant(r: &mut Reader) -> Option<Grant> {
     }
     Some(Grant::JwtBearer {
         username: username?,
-        key_file: PathBuf::from(key_file?),
+        key_file: key_file?,
         audience: audience.unwrap_or_else(|| "https://login.salesforce.com".into()),
     })
 }

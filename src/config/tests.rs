@@ -270,6 +270,7 @@ fn config_documentation_lists_all_settings() {
     StoreConfig::read(&mut reader);
     SalesforceSection::read(&mut reader);
     sections::read_telemetry(&mut reader);
+    let _ = (AuditConfig::read(&mut reader), SecretsConfig::read(&mut reader));
     let general = |setting: &str| {
         setting
             .replace("auth.api_keys.0.", "auth.api_keys[].")

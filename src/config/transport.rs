@@ -49,7 +49,7 @@ fn read_tls(r: &mut Reader) -> Option<TlsFiles> {
     const KEY: &str = "http.tls.key_file";
     let has_tls = r.has("http.tls");
     let certificate = r.text(CERTIFICATE).map(PathBuf::from);
-    let key = r.text(KEY).map(PathBuf::from);
+    let key = r.secret_file(KEY);
     for (setting, contents) in [
         (
             CERTIFICATE,

@@ -1,4 +1,4 @@
-//! `[supervision]`, `[clock]` and `[retention]`, and what the use cases need of the other sections.
+//! `[supervision]`, `[clock]`, `[retention]` and `audit.retention_days`, and what the use cases need of the other sections.
 
 use std::time::Duration;
 
@@ -55,6 +55,10 @@ pub(super) fn read(
             keys: SignedDuration::from_hours(r.number("retention.idempotency_h", 24, 1, 720)),
             evidence: days(r.number("retention.evidence_days", 30, 1, 3650)),
             supervisions: days(r.number("retention.supervisions_days", 400, 1, 36_500)),
+            // Without the setting the audit is kept for ever.
+            audit: Some(r.number("audit.retention_days", 0, 0, 36_500))
+                .filter(|kept| *kept > 0)
+                .map(days),
             coverage: days(r.number("retention.coverage_days", 800, 3, 36_500)),
         },
         keys: KeyLimits {

@@ -7,6 +7,7 @@
 //! | [`tokens`] | signed tokens: their verification, and the resulting caller |
 //! | [`public_key`] | a key of an issuer, and the algorithms it may verify |
 //! | [`jwks`] | an issuer's keys by URL: cached, refreshed, and not requested again at once after a failure |
+//! | [`origin`] | where a request came from, and the audit of refusals |
 //! | [`key_file`] | an issuer's keys in a file, read again when it changes |
 //!
 //! A refused caller gets only 401; the cause is in the log, without the credential.
@@ -14,6 +15,7 @@
 mod api_keys;
 mod jwks;
 mod key_file;
+mod origin;
 mod public_key;
 pub(super) mod tokens;
 
@@ -28,6 +30,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 pub use key_file::BadKeyFile;
+pub(super) use origin::Origin;
 use sha2::{Digest, Sha256};
 use sidedoor_domain::authority::{Caller, Claim, ClaimKind, EventSource, Scope};
 pub use tokens::{IssuerSettings, KeysFrom};
@@ -254,14 +257,25 @@ pub(super) async fn identify(State(app): State<AppState>, mut request: Request, 
         None
     };
     let peer = request.extensions().get::<Peer>().copied();
+    let mut origin = Origin::of(&request, peer);
     let admitted = match by_ticket {
         Some(holder) => Ok((holder, None)),
         None => app.authenticate(request.headers(), peer).await,
     };
     let (caller, claim) = match admitted {
         Ok(known) => known,
-        Err(why) => return app.refuse(why, peer).into_response(),
+        Err(why) => {
+            let response = app.refuse(why, peer).into_response();
+            // A request without a credential is counted in the metrics only.
+            if why != Denied::None {
+                origin.note_refusal(&app, None, &response);
+            }
+            return response;
+        }
     };
+    if !app.credentials.anybody() {
+        origin.set_credential(&caller);
+    }
     if let Some(wait) = app.limits.spent(&caller, purpose(&request)) {
         let detail = "This credential, or all callers together, reached the rate limit.";
         return Problem::rate_limited(detail, wait.seconds()).into_response();
@@ -279,10 +293,16 @@ pub(super) async fn identify(State(app): State<AppState>, mut request: Request, 
     if let Some(why) = caller.unbound
         && caller.acts_for_one_supervisor()
     {
-        return Problem::from(IdentityError::Unbound(why)).into_response();
+        let response = Problem::from(IdentityError::Unbound(why)).into_response();
+        origin.note_refusal(&app, Some(&caller.name), &response);
+        return response;
     }
+    let name = caller.name.clone();
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    request.extensions_mut().insert(origin.clone());
+    let response = next.run(request).await;
+    origin.note_refusal(&app, Some(&name), &response);
+    response
 }
 
 #[cfg(test)]

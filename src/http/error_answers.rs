@@ -146,7 +146,7 @@ impl From<MonitoringError> for Problem {
                     holder.id
                 );
                 Self {
-                    conflicts_with: Some(holder.id.to_string()),
+                    conflicts_with: Some(holder.id.to_string().into()),
                     current: Some(Box::new(CurrentSupervisionView::of(&holder))),
                     retry_after_ms: Some(SUPERVISOR_BUSY_RETRY_MS),
                     ..Self::new(ProblemCode::SupervisorConflict, detail)

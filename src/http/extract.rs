@@ -8,8 +8,9 @@ use bytes::Bytes;
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::SupervisionId;
 
+use super::auth::Origin;
 use super::bulkheads::Bulkhead;
-use super::middleware::{Arrived, RequestId};
+use super::middleware::{Arrived, RequestIds};
 use super::problem::Problem;
 use super::problem_code::ProblemCode;
 use super::{AppState, body, idempotency, routes};
@@ -24,7 +25,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let (caller, id) = (parts.extensions.get::<Caller>(), parts.extensions.get::<RequestId>());
+        let (caller, id) = (parts.extensions.get::<Caller>(), parts.extensions.get::<RequestIds>());
         let arrived = parts.extensions.get::<Arrived>();
         let (Some(caller), Some(id), Some(Arrived(arrived))) = (caller, id, arrived) else {
             // The route lies outside the middleware that adds them.
@@ -33,7 +34,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
         };
         Ok(Self(usecases::RequestContext {
             caller: caller.clone(),
-            request_id: Some(id.0.clone()),
+            request_id: Some(id.ours.clone()),
+            origin: parts
+                .extensions
+                .get::<Origin>()
+                .map(|origin| origin.0.clone())
+                .unwrap_or_default(),
             key: None,
             only_with_key: None,
             arrived: *arrived,

@@ -17,6 +17,8 @@ use super::problem_code::ProblemCode;
 use crate::telemetry::spans;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The caller's own `X-Request-Id`, in answers.
+static CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 /// W3C Trace Context: the caller's span.
 static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest URL (path and query) in bytes.
@@ -32,58 +34,65 @@ const SAFE: [(HeaderName, HeaderValue); 4] = [
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
-/// The id of a request: the caller's `X-Request-Id` if that is a short plain word, otherwise a new UUID.
+/// The ids of a request.
 #[derive(Debug, Clone)]
-pub(super) struct RequestId(pub(super) String);
+pub(super) struct RequestIds {
+    /// Ours, a UUIDv7. It is never taken from the request, so that no caller can give two requests one id, or one of another caller's.
+    pub(super) ours: String,
+    /// The caller's `X-Request-Id`, if that is a short plain word.
+    pub(super) clients: Option<String>,
+}
 
 /// When a request arrived.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrived(pub(super) tokio::time::Instant);
 
 tokio::task_local! {
-    /// The current request's id, for problem bodies.
-    static CURRENT: RequestId;
+    /// The current request's ids, for problem bodies.
+    static CURRENT: RequestIds;
 }
 
-/// The current request's id.
-pub(super) fn current_request_id() -> Option<String> {
-    CURRENT.try_with(|id| id.0.clone()).ok()
+/// The current request's ids.
+pub(super) fn current_request_ids() -> Option<RequestIds> {
+    CURRENT.try_with(Clone::clone).ok()
 }
 
-fn request_id(request: &Request) -> RequestId {
-    let given = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok());
-    // Other characters could forge a log line or a header.
-    let plain = |id: &&str| {
-        !id.is_empty()
-            && id.len() <= 64
-            && id
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-    };
-    RequestId(
-        given
-            .filter(plain)
-            .map_or_else(|| uuid::Uuid::now_v7().to_string(), ToOwned::to_owned),
-    )
+impl RequestIds {
+    fn of(request: &Request) -> Self {
+        let given = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok());
+        // Other characters could forge a log line or a header.
+        let plain = |id: &&str| {
+            !id.is_empty()
+                && id.len() <= 64
+                && id
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        };
+        Self {
+            ours: uuid::Uuid::now_v7().to_string(),
+            clients: given.filter(plain).map(ToOwned::to_owned),
+        }
+    }
 }
 
 /// Gives the request its id and its span, logs the answer, and sets the headers of every answer.
 pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
     // The time limit of an answer counts from here, so that authentication is part of it.
     let started = Instant::now();
-    let id = request_id(&request);
+    let ids = RequestIds::of(&request);
     let method = request.method().clone();
     let path = request
         .extensions()
         .get::<MatchedPath>()
         .map_or("(none)", MatchedPath::as_str)
         .to_owned();
-    request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(ids.clone());
     request.extensions_mut().insert(Arrived(started));
     let span = tracing::info_span!(
         "http",
         otel.name = format!("{method} {path}"),
-        request_id = %id.0,
+        request_id = %ids.ours,
+        client_request_id = ids.clients,
         supervision_id = tracing::field::Empty,
         contact_id = tracing::field::Empty,
     );
@@ -92,12 +101,15 @@ pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
         spans::set_parent(&span, &parent);
     }
     let mut response = CURRENT
-        .scope(id.clone(), next.run(request))
+        .scope(ids.clone(), next.run(request))
         .instrument(span.clone())
         .await;
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&id.0) {
+    if let Ok(value) = HeaderValue::from_str(&ids.ours) {
         headers.insert(&REQUEST_ID, value);
+    }
+    if let Some(value) = ids.clients.and_then(|id| HeaderValue::from_str(&id).ok()) {
+        headers.insert(&CLIENT_REQUEST_ID, value);
     }
     for (name, value) in SAFE {
         headers.insert(name, value);
@@ -132,9 +144,9 @@ pub(super) async fn to_its_end(State(app): State<AppState>, request: Request, ne
     if request.method() != Method::POST {
         return next.run(request).await;
     }
-    let known = request.extensions().get::<RequestId>().cloned();
-    let id = known.unwrap_or_else(|| request_id(&request));
-    let work = CURRENT.scope(id, next.run(request)).in_current_span();
+    let known = request.extensions().get::<RequestIds>().cloned();
+    let ids = known.unwrap_or_else(|| RequestIds::of(&request));
+    let work = CURRENT.scope(ids, next.run(request)).in_current_span();
     match app.usecases.run_to_end(work).await {
         Ok(response) => response,
         // The panic handler further out answers it; the panic hook has logged it.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sidedoor_domain::ports::user_data::UserContact;
 use sidedoor_domain::supervision::{Channel, Supervision};
 
-use super::middleware::current_request_id;
+use super::middleware::current_request_ids;
 use super::problem_code::ProblemCode;
 use super::views::Rfc3339;
 use crate::usecases::monitoring::SupervisorOnCall;
@@ -50,11 +50,13 @@ pub struct Problem {
     pub(super) code: ProblemCode,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<FieldError>,
-    pub(super) request_id: Option<String>,
+    pub(super) request_id: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client_request_id: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) supervision_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) conflicts_with: Option<String>,
+    pub(super) conflicts_with: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) current: Option<Box<CurrentSupervisionView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,6 +139,7 @@ impl OnCallView {
 impl Problem {
     /// A problem with the code's status and title.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        let current = current_request_ids();
         Self {
             kind: format!("urn:sidedoor:problem:{}", code.as_str()),
             title: code.title(),
@@ -144,7 +147,8 @@ impl Problem {
             detail: detail.into(),
             code,
             errors: Vec::new(),
-            request_id: current_request_id(),
+            request_id: current.as_ref().map(|ids| ids.ours.as_str().into()),
+            client_request_id: current.and_then(|ids| ids.clients).map(String::into_boxed_str),
             supervision_id: None,
             conflicts_with: None,
             current: None,
@@ -245,6 +249,8 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status(), [(CONTENT_TYPE, "application/json")], self.body()).into_response();
+        // For the audit of refusals.
+        response.extensions_mut().insert(self.code);
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after_s {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

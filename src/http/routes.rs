@@ -150,7 +150,7 @@ const OPERATORS: Access = Access::AnyOf(&[Scope::Operate]);
 const EVENT_SOURCES: Access = Access::AnyOf(&[Scope::Events]);
 
 /// Every route.
-pub static ROUTES: [Route; 28] = [
+pub static ROUTES: [Route; 29] = [
     Route::get("/v1/agents", "listAgents", BOARD, |method| {
         on(method, agents::list::handle)
     }),
@@ -252,6 +252,9 @@ pub static ROUTES: [Route; 28] = [
     }),
     Route::get("/v1/audit", "listAudit", AUDITORS, |method| {
         on(method, audit::list::handle)
+    }),
+    Route::get("/v1/audit/head", "getAuditHead", AUDITORS, |method| {
+        on(method, audit::head::handle)
     }),
     Route::get("/metrics", "getMetrics", OPERATIONS, |method| {
         on(method, metrics::handle)

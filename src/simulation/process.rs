@@ -186,6 +186,7 @@ pub(super) fn settings() -> UseCaseSettings {
             keys: SignedDuration::from_hours(24),
             evidence: SignedDuration::from_hours(24),
             supervisions: SignedDuration::from_hours(24),
+            audit: None,
             coverage: SignedDuration::from_hours(24 * 400),
         },
         keys: KeyLimits {

@@ -246,6 +246,7 @@ impl World {
         RequestContext {
             caller,
             request_id: None,
+            origin: Arc::default(),
             key,
             only_with_key: None,
             arrived: tokio::time::Instant::now(),

@@ -12,6 +12,9 @@
 
 mod apply;
 mod audit;
+mod audit_cut;
+mod audit_seals;
+pub mod audit_trail;
 pub mod backup;
 mod clocks;
 mod comparisons;
@@ -50,12 +53,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::Connection;
-use sidedoor_domain::audit::AuditEntry;
+use sidedoor_domain::audit_chain::AuditKeys;
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{
-    AuditFilter, AuditLine, AuditStore, Counts, Delivery, DeliveryFilter, DeliveryStore, DirectiveChange,
-    DirectiveNews, DirectiveStore, Filter, IdleLeg, Job, JobStore, News, NextDue, OrderedDirective, PollStaleness,
-    Retention, StoredSupervision, SupervisionStore,
+    Counts, Delivery, DeliveryFilter, DeliveryStore, DirectiveChange, DirectiveNews, DirectiveStore, Filter, IdleLeg,
+    Job, JobStore, News, NextDue, OrderedDirective, PollStaleness, Retention, StoredSupervision, SupervisionStore,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
 use sidedoor_domain::supervision::State;
@@ -83,6 +85,9 @@ pub enum OpenError {
     /// The lock file cannot be created or locked.
     #[error("cannot lock {0}: {1}")]
     Lock(PathBuf, std::io::Error),
+    /// A file of the store may be read by others than its owner, and that cannot be changed.
+    #[error("others may read {0}, and its mode cannot be changed: {1}; run chmod 600 as its owner")]
+    Private(PathBuf, std::io::Error),
     /// The copy that is kept before an upgrade cannot be written.
     #[error("cannot keep a copy of the store in {0} before its upgrade: {1}; make room there, or move the store")]
     Copy(PathBuf, String),
@@ -106,6 +111,7 @@ pub struct SqliteStore {
     health: StoreHealth,
     incarnation: String,
     salt: String,
+    keys: AuditKeys,
     news: NewsOfDirectives,
     // Kept open because the kernel releases the lock when the file is closed.
     _lock: File,
@@ -113,21 +119,30 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens or creates the database at `url` (`sqlite://path`), migrates it and starts the writer. A supervisor may request to
-    /// listen to at most `max_voice_legs` voice contacts at a time.
+    /// listen to at most `max_voice_legs` voice contacts at a time. The audit is not signed with a key.
     ///
     /// # Errors
     /// [`OpenError`].
     pub async fn open(url: &str, max_voice_legs: usize) -> Result<Self, OpenError> {
+        Self::open_signing(url, max_voice_legs, AuditKeys::none()).await
+    }
+
+    /// [`Self::open`] with the keys of the audit.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_signing(url: &str, max_voice_legs: usize, keys: AuditKeys) -> Result<Self, OpenError> {
         let path = connection::path_of(url).ok_or(OpenError::Url)?;
         // Migrating may take long.
-        let opened = tokio::task::spawn_blocking(move || Self::open_file(&path, max_voice_legs));
+        let opened = tokio::task::spawn_blocking(move || Self::open_file(&path, max_voice_legs, keys));
         opened.await.map_err(OpenError::store)?
     }
 
-    fn open_file(path: &Path, max_voice_legs: usize) -> Result<Self, OpenError> {
+    fn open_file(path: &Path, max_voice_legs: usize, keys: AuditKeys) -> Result<Self, OpenError> {
         let path = file::canonical(path).map_err(|e| OpenError::Lock(path.to_owned(), e))?;
         let lock = file::lock(&path)?;
         file::create(&path).map_err(OpenError::store)?;
+        file::keep_private(&path)?;
         let mut connection = connection::open_to_write(&path).map_err(OpenError::store)?;
         migrations::migrate(&mut connection, &path)?;
         let salt = directives::salt(&connection).map_err(OpenError::store)?;
@@ -139,6 +154,7 @@ impl SqliteStore {
         let process = apply::Process {
             incarnation: incarnation.clone(),
             max_voice_legs,
+            lines: audit::LineWriter::new(keys.clone()),
         };
         let image = Arc::new(Image::default());
         let writer = writer::Writer::start(connection, process, news.clone(), health.clone(), image.clone())
@@ -151,6 +167,7 @@ impl SqliteStore {
             health,
             incarnation,
             salt,
+            keys,
             _lock: lock,
         })
     }
@@ -393,29 +410,6 @@ impl DirectiveStore for SqliteStore {
 
     fn channel_salt(&self) -> &str {
         &self.salt
-    }
-}
-
-#[async_trait]
-impl AuditStore for SqliteStore {
-    async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        self.readers.read(move |db| audit::of(db, id, limit)).await
-    }
-
-    async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, StoreError> {
-        let filter = filter.clone();
-        self.readers.read(move |db| audit::lines(db, &filter)).await
-    }
-
-    async fn unfinished_acts(
-        &self,
-        since: Timestamp,
-        until: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
-        self.readers
-            .read(move |db| audit::unfinished(db, since, until, limit))
-            .await
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sidedoor_domain::audit::{AuditAction, AuditEntry};
+use sidedoor_domain::audit::{AuditAction, RequestOrigin};
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::confirmation::AnswerAge;
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
@@ -100,8 +100,10 @@ impl ConflictAttempts {
 pub struct RequestContext {
     /// The authenticated caller.
     pub caller: Caller,
-    /// The HTTP request's id, for the audit.
+    /// Our id of the HTTP request, for the audit.
     pub request_id: Option<String>,
+    /// Where the request came from, for the audit.
+    pub origin: Arc<RequestOrigin>,
     /// The idempotency key, if the request has one.
     pub key: Option<KeyUse>,
     /// Set while no other request with this key is running.
@@ -260,12 +262,18 @@ impl UseCaseContext {
         {
             self.fill_in_names(s);
         }
-        let unknown_leg = change.unknown_legs.iter().map(|leg| leg.due_at).min();
+        let (unknown_leg, audits) = (
+            change.unknown_legs.iter().map(|leg| leg.due_at).min(),
+            !change.audit.is_empty(),
+        );
         let doubtful = change
             .supervision
             .as_ref()
             .map(|write| (write.id(), write.instance().clone()));
         let committed = self.store().transact(change).await;
+        if audits {
+            self.signals.audited.notify_one();
+        }
         match &committed {
             Ok(CommitOutcome::Done(written)) => {
                 if let Some(written) = written {
@@ -393,23 +401,6 @@ impl UseCaseContext {
             .unwrap_or_else(|_| Err(UseCaseError::Panicked.into()))
     }
 
-    pub(crate) fn audit(
-        &self,
-        request: &RequestContext,
-        action: AuditAction,
-        id: SupervisionId,
-        outcome: impl Into<String>,
-    ) -> AuditEntry {
-        AuditEntry {
-            request_id: request.request_id.clone(),
-            ..AuditEntry::done(self.now(), request.caller.name.clone(), action, outcome).of(id)
-        }
-    }
-
-    pub(crate) fn audit_own(&self, action: AuditAction, id: SupervisionId, outcome: impl Into<String>) -> AuditEntry {
-        AuditEntry::done(self.now(), sidedoor_domain::audit::SELF, action, outcome).of(id)
-    }
-
     /// Reads one supervision for a caller.
     ///
     /// # Errors
@@ -420,10 +411,17 @@ impl UseCaseContext {
         request: &RequestContext,
     ) -> Result<StoredSupervision, UseCaseError> {
         tracing::Span::current().record("supervision_id", tracing::field::display(id));
-        let stored = self.store().supervision(id).await?;
-        stored
-            .filter(|s| request.caller.may_see(&s.supervision))
-            .ok_or(UseCaseError::SupervisionNotFound)
+        match self.store().supervision(id).await? {
+            Some(stored) if request.caller.may_see(&stored.supervision) => Ok(stored),
+            hidden => {
+                // The answer is that of a supervision that does not exist, so only the audit tells the difference.
+                if hidden.is_some() {
+                    let outcome = "the supervision is not visible to this credential";
+                    self.note_access(request, AuditAction::AccessRefused, Some(id), outcome);
+                }
+                Err(UseCaseError::SupervisionNotFound)
+            }
+        }
     }
 
     /// Changes a supervision by a rule. If the rule changed the departure, the Salesforce record is written again.

@@ -159,6 +159,8 @@ pub struct UseCaseIntervals {
     pub name_unknown: Duration,
     /// How often expired data is deleted.
     pub sweep: Duration,
+    /// How long lines of the audit are collected for a seal.
+    pub seal: Duration,
     /// How often departures are compared with the org's own record.
     pub compare: Duration,
     /// How old a departure must be to be compared, and how long to wait before one without a record is compared again; `None`
@@ -180,6 +182,7 @@ impl Default for UseCaseIntervals {
             names_again: Duration::from_mins(5),
             name_unknown: Duration::from_mins(10),
             sweep: Duration::from_secs(60),
+            seal: Duration::from_secs(1),
             compare: Duration::from_secs(3600),
             compare_after: None,
         }
@@ -219,4 +222,6 @@ pub struct RetentionPeriods {
     pub evidence: SignedDuration,
     /// Finished supervisions.
     pub supervisions: SignedDuration,
+    /// Lines of the audit that were exported; `None` for ever.
+    pub audit: Option<SignedDuration>,
 }

@@ -10,6 +10,7 @@ use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::Clock;
 use tokio::sync::Notify;
 
+use crate::usecases::auditing::access::AccessLog;
 use crate::usecases::board::picture::Boards;
 use crate::usecases::identity::name_cache::NameCache;
 use crate::usecases::in_flight::InFlight;
@@ -25,6 +26,10 @@ pub(crate) struct Signals {
     pub(crate) jobs: JobQueue,
     /// How our own clock was set to another time, until the plans of all supervisions are adapted.
     pub(crate) clock_steps: ClockSteps,
+    /// Wakes the loop that seals the audit, because there are new lines, or refusals and reads that become lines.
+    pub(crate) audited: Notify,
+    /// Refusals and reads that are not in the store yet.
+    pub(crate) access: AccessLog,
     /// Wakes the delivery loop, because a Salesforce record may have become due.
     pub(crate) deliver: Notify,
     /// Progress of the batch polls through supervisors who listened recently.
@@ -107,6 +112,8 @@ impl Signals {
         Self {
             jobs: JobQueue::new(clock),
             clock_steps: ClockSteps::default(),
+            audited: Notify::new(),
+            access: AccessLog::default(),
             deliver: Notify::new(),
             poll_rounds: PollRounds::default(),
             boards: Boards::default(),

@@ -24,6 +24,7 @@ DEPTH = {
     "closeSupervision": {409},
     "disconnectSupervision": {200, 202},
     "disconnectSupervisor": {202, 404},
+    "getAuditHead": {200},
     "getCalibration": {200},
     "getContract": {200},
     "getDirectives": {200},

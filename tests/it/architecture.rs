@@ -67,13 +67,16 @@ const CRATES: [(&str, &[&str]); 13] = [
 ];
 
 /// What `sidedoor-domain` may depend on: no library that does I/O, and no other crate of this workspace.
-const DOMAIN_DEPENDENCIES: [&str; 9] = [
+const DOMAIN_DEPENDENCIES: [&str; 12] = [
     "async-trait",
     "base64",
     "clock-calibration",
+    "hex",
+    "hmac",
     "jiff",
     "serde",
     "serde_json",
+    "sha2",
     "thiserror",
     "tokio",
     "uuid",

@@ -122,8 +122,11 @@ mod salesforce_sync {
 /// Credentials, authorization, limits, hostile input, and the audit.
 mod security {
     mod abuse;
+    mod access;
     mod api_keys;
     mod audit;
+    mod audit_chain;
+    mod audit_exports;
     mod authority_matrix;
     mod authority_routes;
     mod barge;
@@ -136,6 +139,7 @@ mod security {
     mod open_mode;
     mod proxies;
     mod request_heads;
+    mod secret_files;
     mod security_doc;
     mod shares;
     mod tls;

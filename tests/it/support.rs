@@ -38,6 +38,13 @@ pub async fn sql_with(store: &Path, sql: &'static str, text: &str) -> rusqlite::
     connect(store)?.execute(sql, [text]).map(|_| ())
 }
 
+/// Writes a file with a secret, which only its owner may read.
+pub fn write_secret(path: &Path, secret: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, secret).expect("written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("changed");
+}
+
 fn connect(store: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(store)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;

@@ -41,8 +41,12 @@ impl Phase {
 /// An action. Its word is stable, because the API and the store use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AuditAction {
+    /// A request was refused, because the caller may not do it or has no valid credential.
+    AccessRefused,
     /// The agent's state on the contact was unexpected after a departure.
     AgentLooksWrong,
+    /// A caller exported the audit.
+    AuditExported,
     /// The customer's call ended right after a leg that Sidedoor had ended.
     CustomerCallEnded,
     /// An operator discarded a dead letter.
@@ -75,12 +79,16 @@ pub enum AuditAction {
     ModeRequested,
     /// A start was refused by a jurisdiction's rules.
     RejoinRefused,
+    /// A caller exported the report.
+    ReportExported,
     /// An operator closed a supervision whose leg the vendor no longer knows.
     SupervisionClosed,
     /// A start failed.
     SupervisionFailed,
     /// Evidence showed that the supervisor left.
     SupervisionLeft,
+    /// A caller read supervisions of others than its own supervisor.
+    SupervisionRead,
     /// A leg that was started outside Sidedoor became a supervision.
     SupervisionObserved,
     /// The vendor showed the leg of a departed supervision alive, so the supervision was reopened.
@@ -95,8 +103,10 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 29] = [
+        Self::AccessRefused,
         Self::AgentLooksWrong,
+        Self::AuditExported,
         Self::ClaimRefuted,
         Self::CustomerCallEnded,
         Self::DeliveryDiscarded,
@@ -113,10 +123,12 @@ impl AuditAction {
         Self::LegStopRefused,
         Self::ModeRequested,
         Self::RejoinRefused,
+        Self::ReportExported,
         Self::SupervisionClosed,
         Self::SupervisionFailed,
         Self::SupervisionLeft,
         Self::SupervisionObserved,
+        Self::SupervisionRead,
         Self::SupervisionReopened,
         Self::SupervisionRequested,
         Self::TicketIssued,
@@ -126,7 +138,9 @@ impl AuditAction {
     /// The word in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::AccessRefused => "access.refused",
             Self::AgentLooksWrong => "agent.looks_wrong",
+            Self::AuditExported => "audit.exported",
             Self::ClaimRefuted => "claim.refuted",
             Self::CustomerCallEnded => "customer_call.ended",
             Self::DeliveryDiscarded => "delivery.discarded",
@@ -143,10 +157,12 @@ impl AuditAction {
             Self::LegStopRefused => "leg.stop_refused",
             Self::ModeRequested => "mode.requested",
             Self::RejoinRefused => "rejoin.refused",
+            Self::ReportExported => "report.exported",
             Self::SupervisionClosed => "supervision.closed",
             Self::SupervisionFailed => "supervision.failed",
             Self::SupervisionLeft => "supervision.left",
             Self::SupervisionObserved => "supervision.observed",
+            Self::SupervisionRead => "supervision.read",
             Self::SupervisionReopened => "supervision.reopened",
             Self::SupervisionRequested => "supervision.requested",
             Self::TicketIssued => "ticket.issued",
@@ -157,6 +173,11 @@ impl AuditAction {
     /// The action with this word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|a| a.as_str() == word)
+    }
+
+    /// Whether it says only that somebody read or tried something about a supervision.
+    pub fn is_about_access(self) -> bool {
+        matches!(self, Self::AccessRefused | Self::SupervisionRead)
     }
 
     /// Whether it is about a directive. A supervision lists its directives itself, so a timeline leaves these entries out.
@@ -203,8 +224,18 @@ pub struct AuditEntry {
     pub outcome: String,
     /// The caller's reason in their own words, if they gave one.
     pub why: Option<String>,
-    /// The id of the HTTP request.
+    /// Our id of the HTTP request.
     pub request_id: Option<String>,
+    /// The caller's own id of the request (`X-Request-Id`), if it sent one.
+    pub client_request_id: Option<String>,
+    /// The credential that the request carried, without its secret, such as `key back-end`.
+    pub credential: Option<String>,
+    /// The network that the request came from: an IPv4 address, or the /64 of an IPv6 address.
+    pub peer: Option<String>,
+    /// The method and the route's path, with its parameters in braces.
+    pub route: Option<String>,
+    /// How many requests the entry stands for, if it only counts them.
+    pub times: Option<u32>,
 }
 
 impl AuditEntry {
@@ -220,6 +251,11 @@ impl AuditEntry {
             outcome: outcome.into(),
             why: None,
             request_id: None,
+            client_request_id: None,
+            credential: None,
+            peer: None,
+            route: None,
+            times: None,
         }
     }
 
@@ -244,6 +280,22 @@ impl AuditEntry {
         self
     }
 }
+
+/// Where a request came from, for its audit entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestOrigin {
+    /// See [`AuditEntry::client_request_id`].
+    pub client_request_id: Option<String>,
+    /// See [`AuditEntry::credential`].
+    pub credential: Option<String>,
+    /// See [`AuditEntry::peer`].
+    pub peer: Option<String>,
+    /// See [`AuditEntry::route`].
+    pub route: Option<String>,
+}
+
+/// The actor of requests without a valid credential. No credential can have this name, because of the parentheses.
+pub const UNAUTHENTICATED: &str = "(unauthenticated)";
 
 /// The actor of actions that the service does by itself.
 pub const SELF: &str = "sidedoor";

@@ -19,9 +19,11 @@
 //! | [`unusable_event`] | why an event is not used, and where it must come from |
 //! | [`authority`] | which caller may do what |
 //! | [`audit`] | who did what, and with which result |
+//! | [`audit_chain`] | how the audit proves that it was not changed |
 
 pub mod agent_event;
 pub mod audit;
+pub mod audit_chain;
 pub mod authority;
 mod codes;
 pub mod confirmation;

@@ -52,7 +52,47 @@ pub(super) fn configuration(
             format!("{keys} API keys, {issuers} token issuers"),
         );
     }
+    secrets(report, &config);
     Some(config)
+}
+
+/// Reports files with secrets that others may read, and whether the audit has a key.
+fn secrets(report: &mut Report, config: &Config) {
+    let shared = &config.secrets.shared_files;
+    if shared.is_empty() {
+        report.ok(report::SECRET_FILES, None, "");
+    } else {
+        let files: Vec<String> = shared
+            .iter()
+            .map(|(path, mode)| format!("{} (mode {mode:04o})", path.display()))
+            .collect();
+        report.warn(
+            report::SECRET_FILES,
+            None,
+            format!(
+                "secrets.allow_shared_files is set, and others may read {}",
+                files.join(", ")
+            ),
+            "Make sure that nobody else can reach these files, or run chmod 600 and remove the setting",
+        );
+    }
+    match config.audit.keys.current() {
+        Some(id) => report.ok(report::AUDIT_KEY, None, format!("key {id} signs")),
+        // As at the start of the service: on one machine, who can write the store can usually read the key, too.
+        None if config.http.listen.ip().is_loopback() => {
+            report.ok(
+                report::AUDIT_KEY,
+                None,
+                "audit.key_file is not set; on a loopback address none is needed",
+            );
+        }
+        None => report.warn(
+            report::AUDIT_KEY,
+            None,
+            "audit.key_file is not set, so anyone who can write the store can rewrite its audit",
+            "Write a key into a file outside the store (openssl rand -hex 32), and set audit.key_file to its path",
+        ),
+    }
 }
 
 /// Checks that the store can be written, how long a sync takes, and whether anything in it needs a person.

@@ -34,6 +34,8 @@ macro_rules! kinds {
 kinds! {
     CONFIGURATION = "configuration", "configuration", "the configuration is valid";
     CALLERS = "configuration", "callers", "callers must authenticate";
+    SECRET_FILES = "configuration", "secret-files", "files with secrets are for their owner only";
+    AUDIT_KEY = "configuration", "audit-key", "the audit is signed with a key";
     ISSUERS = "configuration", "issuers", "the issuers' keys can be read";
     TRANSPORT = "configuration", "transport", "connections are protected";
     STORE_WRITABLE = "store", "store-writable", "the store can be written";

@@ -1,3 +1,4 @@
 //! `/v1/audit`: who did what.
 
+pub(crate) mod head;
 pub(crate) mod list;

@@ -233,6 +233,7 @@ pub(super) fn retention(before: Timestamp) -> Retention {
         supervisions_before: before,
         coverage_before: before,
         unsent_too: false,
+        audit_before: None,
     }
 }
 

@@ -154,6 +154,9 @@ impl Tables {
         for entry in &change.audit {
             self.audit.write(entry);
         }
+        if let Some(seal) = &change.audit_seal {
+            self.audit.write_seal(seal);
+        }
         let written = change.supervision.clone().map(|write| StoredSupervision {
             revision: write.next_revision(),
             record_sync: self.deliveries.get(write.id()).map(|delivery| delivery.sync.clone()),
@@ -172,6 +175,11 @@ impl Tables {
             && let Some(record) = self.keys.earlier_use(incarnation, key)
         {
             return Some(CommitOutcome::KeyUsed(record));
+        }
+        if let Some(seal) = &change.audit_seal
+            && !seal.continues(self.audit.last_seal())
+        {
+            return Some(CommitOutcome::Stale);
         }
         self.supervisions.refusal(change.supervision.as_ref()?)
     }

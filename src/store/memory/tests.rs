@@ -85,6 +85,7 @@ async fn memory_crashed_store_answers_and_writes_nothing() {
         supervisions_before: Timestamp::MAX,
         coverage_before: Timestamp::MAX,
         unsent_too: true,
+        audit_before: None,
     };
     assert!(poll!(std::pin::pin!(store.cursor("follower"))).is_pending());
     assert!(poll!(std::pin::pin!(store.transact(cursor(1)))).is_pending());

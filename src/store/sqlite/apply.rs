@@ -9,8 +9,8 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use super::rows::Answer;
 use super::supervision_writes::{Before, Verdict};
 use super::{
-    audit, clocks, comparisons, completeness, contact_records, coverage, deliveries, directives, evidence, idempotency,
-    jobs, supervision_writes,
+    audit, audit_seals, clocks, comparisons, completeness, contact_records, coverage, deliveries, directives, evidence,
+    idempotency, jobs, supervision_writes,
 };
 
 /// What a writer knows besides the transactions.
@@ -20,6 +20,8 @@ pub(super) struct Process {
     pub(super) incarnation: String,
     /// The most voice contacts that a supervisor may request to listen to at a time.
     pub(super) max_voice_legs: usize,
+    /// Gives the lines of the audit their positions and MACs.
+    pub(super) lines: audit::LineWriter,
 }
 
 /// What became of a transaction.
@@ -98,7 +100,10 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
         jobs::note_staleness(db, measured)?;
     }
     for entry in &change.audit {
-        audit::write(db, entry)?;
+        audit::write(db, &process.lines, entry)?;
+    }
+    if let Some(seal) = &change.audit_seal {
+        audit_seals::write(db, seal)?;
     }
     match &change.supervision {
         Some(SupervisionWrite::Insert(_)) if change.deliver_at.is_none() && change.contact_records.is_empty() => {
@@ -121,6 +126,11 @@ fn refusal(db: &Connection, process: &Process, change: &Transaction) -> Answer<O
         && let Some(record) = idempotency::earlier_use(db, &process.incarnation, key)?
     {
         return Ok(Some(CommitOutcome::KeyUsed(record)));
+    }
+    if let Some(seal) = &change.audit_seal
+        && !seal.continues(audit_seals::last(db)?.as_ref())
+    {
+        return Ok(Some(CommitOutcome::Stale));
     }
     Ok(None)
 }

@@ -81,9 +81,13 @@ pub fn restore(url: &str, copy: &Path) -> Result<(Copied, Option<PathBuf>), Back
     let new = copies::unfinished(&database);
     let failed = |e| BackupError::File(new.clone(), e);
     copies::create_empty(&new).map_err(failed)?;
-    std::fs::copy(copy, &new)
-        .and_then(|_| File::open(&new)?.sync_all())
-        .map_err(failed)?;
+    // Not by `std::fs::copy`, which takes the permissions of the copy with it.
+    let written = || -> std::io::Result<()> {
+        let mut to = File::options().write(true).open(&new)?;
+        std::io::copy(&mut File::open(copy)?, &mut to)?;
+        to.sync_all()
+    };
+    written().map_err(failed)?;
     let copied = examine(&new, copy).inspect_err(|_| {
         let _ = std::fs::remove_file(&new);
     })?;

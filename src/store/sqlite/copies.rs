@@ -55,6 +55,11 @@ pub(super) fn copy(db: &Connection, target: &Path) -> Result<PathBuf, CopyError>
 /// Gives a whole copy its name, on disk.
 pub(super) fn publish(copy: &Path, target: &Path) -> std::io::Result<()> {
     std::fs::rename(copy, target)?;
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+    sync_folder_of(target)
+}
+
+/// Writes the name of a file to the disk.
+pub(super) fn sync_folder_of(file: &Path) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

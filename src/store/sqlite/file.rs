@@ -1,7 +1,7 @@
 //! The database's file: its path, its permissions and its lock.
 
-use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::{OpenError, copies};
@@ -24,6 +24,29 @@ pub(super) fn create(database: &Path) -> std::io::Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
         _ => Ok(()),
     }
+}
+
+/// Takes the rights of others than the owner from the files of a database. Earlier versions, a copy by hand or a restore may have left them.
+/// A file of another owner cannot be changed: it is refused, because others may read or even change the audit in it.
+pub(super) fn keep_private(database: &Path) -> Result<(), OpenError> {
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let path = copies::beside(database, suffix);
+        let failed = |e| OpenError::Private(path.clone(), e);
+        let mode = match std::fs::metadata(&path) {
+            Ok(found) => found.permissions().mode() & 0o777,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(failed(e)),
+        };
+        if mode & 0o077 != 0 {
+            tracing::warn!(
+                path = %path.display(),
+                "others could read {} (mode {mode:04o}); changing its mode to 0600",
+                path.display()
+            );
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn lock(database: &Path) -> Result<File, OpenError> {

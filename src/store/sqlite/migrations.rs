@@ -10,7 +10,7 @@ use super::{OpenError, copies};
 use crate::store::migrations::{Applied, Migration, pending};
 
 /// All migrations, oldest first.
-const ALL: [Migration; 17] = [
+const ALL: [Migration; 18] = [
     step(1, "store", include_str!("migrations/0001_journal.sql")),
     step(2, "clocks", include_str!("migrations/0002_clocks.sql")),
     step(3, "directives", include_str!("migrations/0003_directives.sql")),
@@ -28,6 +28,7 @@ const ALL: [Migration; 17] = [
     step(15, "unnamed", include_str!("migrations/0015_unnamed.sql")),
     step(16, "coverage", include_str!("migrations/0016_coverage.sql")),
     step(17, "contacts", include_str!("migrations/0017_contacts.sql")),
+    step(18, "audit chain", include_str!("migrations/0018_audit_chain.sql")),
 ];
 
 const fn step(version: i64, name: &'static str, sql: &'static str) -> Migration {

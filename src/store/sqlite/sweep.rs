@@ -10,10 +10,10 @@ use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::Retention;
 use tokio::time::Instant;
 
-use super::failed;
 use super::readers::Readers;
 use super::rows::{Answer, all, get, millis, run};
 use super::writer::Writer;
+use super::{audit_cut, failed};
 
 /// How many rows a reader finds at a time.
 const PAGE: usize = 2000;
@@ -28,13 +28,15 @@ const LONGEST_SLICE: Duration = Duration::from_millis(10);
 const PAUSE: u32 = 3;
 
 /// The key of a row, as its columns.
-type Key = Vec<Value>;
+pub(super) type Key = Vec<Value>;
 
 /// One slice for the writer: rows that a reader found.
 #[derive(Debug)]
 pub(super) enum Removal {
     /// By a statement that takes the key and the moment, because a row may have been written again since it was found.
     Older(&'static str, Timestamp, Vec<Key>),
+    /// By a statement that takes the key alone.
+    ByKey(&'static str, Vec<Key>),
     /// Finished supervisions; without `unsent_too`, only those with nothing left to deliver.
     Supervisions { ids: Vec<Key>, unsent_too: bool },
 }
@@ -44,7 +46,7 @@ impl Removal {
     pub(super) fn supervisions(&self) -> Vec<SupervisionId> {
         let ids = match self {
             Self::Supervisions { ids, .. } => ids.as_slice(),
-            Self::Older(..) => &[],
+            Self::Older(..) | Self::ByKey(..) => &[],
         };
         let texts = ids.iter().flatten().filter_map(|value| match value {
             Value::Text(id) => SupervisionId::parse(id),
@@ -73,7 +75,7 @@ struct Kind {
     before: fn(&Retention) -> Timestamp,
 }
 
-/// Not here: supervisions, which take their deliveries, directives and comparisons with them; the audit, which is never removed;
+/// Not here: supervisions, which take their deliveries, directives and comparisons with them; the audit, see [`audit_cut`];
 /// and tables whose size is fixed (cursors, one row an instance, rows that are made once).
 const KINDS: [Kind; 7] = [
     Kind {
@@ -162,11 +164,14 @@ pub(super) async fn sweep(readers: &Readers, writer: &Writer, retention: &Retent
         // Those that are kept because their record is not written are not found again.
         since = last;
     }
+    if let Some(before) = retention.audit_before {
+        audit_cut::cut(readers, &mut sweep, before).await?;
+    }
     writer.rest().await?;
     Ok(sweep.removed)
 }
 
-struct Sweep<'w> {
+pub(super) struct Sweep<'w> {
     writer: &'w Writer,
     slice: usize,
     removed: u64,
@@ -174,7 +179,7 @@ struct Sweep<'w> {
 
 impl Sweep<'_> {
     /// Removes these rows in slices. Returns how many were removed.
-    async fn remove(&mut self, mut keys: Vec<Key>, removal: impl Fn(Vec<Key>) -> Removal) -> Answer<usize> {
+    pub(super) async fn remove(&mut self, mut keys: Vec<Key>, removal: impl Fn(Vec<Key>) -> Removal) -> Answer<usize> {
         let mut rows = 0;
         // The oldest are last, where they can be taken off.
         keys.reverse();
@@ -234,7 +239,7 @@ pub(super) fn remove(db: &mut Connection, removal: &Removal) -> Answer<Removed> 
     let transaction = db
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed)?;
-    let (Removal::Older(_, _, keys) | Removal::Supervisions { ids: keys, .. }) = removal;
+    let (Removal::Older(_, _, keys) | Removal::ByKey(_, keys) | Removal::Supervisions { ids: keys, .. }) = removal;
     let (mut tried, mut rows) = (0, 0);
     for key in keys {
         rows += match removal {
@@ -242,6 +247,7 @@ pub(super) fn remove(db: &mut Connection, removal: &Removal) -> Answer<Removed> 
                 let before = Value::Integer(millis(*before));
                 run(&transaction, sql, params_from_iter(key.iter().chain([&before])))?
             }
+            Removal::ByKey(sql, _) => run(&transaction, sql, params_from_iter(key))?,
             Removal::Supervisions { unsent_too, .. } => remove_supervision(&transaction, key, *unsent_too)?,
         };
         tried += 1;

@@ -78,6 +78,7 @@ fn everything_before(before: Timestamp) -> Retention {
         supervisions_before: before,
         coverage_before: before,
         unsent_too: false,
+        audit_before: None,
     }
 }
 

@@ -433,6 +433,7 @@ fn write_group(
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|e| Failed::ToBegin(failed(e)))?;
+    process.lines.begin();
     let mut applied = Vec::with_capacity(changes.len());
     for change in changes {
         applied.push(apply::apply(&transaction, process, change).map_err(Failed::ToWrite)?);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clock_calibration::{Cause, ClockId, Grade, Sample};
 use jiff::Timestamp;
-use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
+use sidedoor_domain::audit::{AuditAction, Phase};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::moment::moment;
@@ -152,15 +152,9 @@ impl ClockService {
         };
         // Written before the probe, so that every sample has an audit entry even if the process stops.
         let operation = format!("probe/{}", self.ctx.new_id());
-        let line = |phase, outcome| AuditEntry {
-            request_id: request.request_id.clone(),
-            ..AuditEntry::done(
-                self.ctx.now(),
-                request.caller.name.clone(),
-                AuditAction::VendorProbed,
-                outcome,
-            )
-            .in_phase(phase, operation.clone())
+        let line = |phase, outcome: String| {
+            let entry = self.ctx.audit_of(request, AuditAction::VendorProbed, outcome);
+            entry.in_phase(phase, operation.clone())
         };
         let ahead = Transaction {
             key: request.key.clone().map(|key| KeyWrite::Take(key, None, self.ctx.now())),

@@ -20,6 +20,7 @@ impl PollingService {
                 supervisions_before: now - keep.supervisions,
                 coverage_before: now - keep.coverage,
                 unsent_too: self.ctx.deps.crm.is_none(),
+                audit_before: keep.audit.map(|audit| now - audit),
             };
             if let Err(e) = self.reports.sweep_audit().await {
                 tracing::error!(error = %e, "could not close unfinished audit entries; retrying at the next sweep: {e}");

@@ -68,7 +68,7 @@ impl ReportService {
     /// Audit entries that match the filter.
     ///
     /// # Errors
-    /// [`UseCaseError::Forbidden`] without `read` or `operate`.
+    /// [`UseCaseError::Forbidden`] without the scope `audit`.
     pub async fn audit_lines(
         &self,
         filter: &AuditFilter,
@@ -95,15 +95,7 @@ impl ReportService {
             0 => format!("for {user}"),
             n => format!("for {user}, {n} more since the line before"),
         };
-        let line = AuditEntry {
-            request_id: request.request_id.clone(),
-            ..AuditEntry::done(
-                self.ctx.now(),
-                request.caller.name.clone(),
-                AuditAction::TicketIssued,
-                outcome,
-            )
-        };
+        let line = self.ctx.audit_of(request, AuditAction::TicketIssued, outcome);
         let change = Transaction {
             audit: vec![line],
             ..Transaction::default()

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Filter, RecordState, StoredSupervision};
@@ -47,6 +48,34 @@ impl ReportService {
         })
     }
 
+    /// Reads one supervision for a caller who asks for it, which the audit notes if it is another supervisor's.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn read(&self, id: SupervisionId, request: &RequestContext) -> Result<StoredSupervision, UseCaseError> {
+        let stored = self.ctx.get(id, request).await?;
+        self.note_read(&stored, request, "the supervision");
+        Ok(stored)
+    }
+
+    /// Notes for the audit that a caller reads another supervisor's supervision.
+    pub(super) fn note_read(&self, stored: &StoredSupervision, request: &RequestContext, what: &str) {
+        if is_of_another(stored, request) {
+            let id = Some(stored.supervision.id);
+            self.ctx.note_access(request, AuditAction::SupervisionRead, id, what);
+        }
+    }
+
+    /// Notes for the audit that a caller reads a page with supervisions of others.
+    fn note_page(&self, found: &[StoredSupervision], request: &RequestContext, what: &str) {
+        let others = found.iter().filter(|stored| is_of_another(stored, request)).count();
+        if others > 0 {
+            let outcome = format!("a page of {what}: {others} of other supervisors");
+            self.ctx
+                .note_access(request, AuditAction::SupervisionRead, None, &outcome);
+        }
+    }
+
     /// Reads one supervision.
     ///
     /// # Errors
@@ -82,7 +111,9 @@ impl ReportService {
             }
             filter.supervisor = Some(own);
         }
-        Ok(self.ctx.store().list(&filter).await?)
+        let found = self.ctx.store().list(&filter).await?;
+        self.note_page(&found, request, "supervisions");
+        Ok(found)
     }
 
     /// The supervisions of one contact that are unfinished, and the caller's own in any state.
@@ -113,7 +144,34 @@ impl ReportService {
             found.extend(by_id(self.ctx.store().list(&own).await?));
         }
         let newest_first = found.into_values().rev();
-        Ok(newest_first.take(filter.limit as usize).collect())
+        let found: Vec<_> = newest_first.take(filter.limit as usize).collect();
+        self.note_page(&found, request, "who is on a contact");
+        Ok(found)
+    }
+
+    /// A page of supervisions for the report, newest first.
+    ///
+    /// # Errors
+    /// As [`Self::report`].
+    pub async fn report_page(
+        &self,
+        filter: Filter,
+        request: &RequestContext,
+    ) -> Result<Vec<StoredSupervision>, UseCaseError> {
+        let found = self.report(filter, request).await?;
+        self.note_page(&found, request, "the report");
+        Ok(found)
+    }
+
+    /// Notes for the audit that a caller begins to export the report.
+    ///
+    /// # Errors
+    /// As [`Self::report`].
+    pub fn note_report_export(&self, request: &RequestContext) -> Result<(), UseCaseError> {
+        may_report(request)?;
+        self.ctx
+            .note_access(request, AuditAction::ReportExported, None, "as CSV");
+        Ok(())
     }
 
     /// Supervisions for the report, newest first.
@@ -125,14 +183,23 @@ impl ReportService {
         filter: Filter,
         request: &RequestContext,
     ) -> Result<Vec<StoredSupervision>, UseCaseError> {
-        if ![Scope::Read, Scope::Operate]
-            .iter()
-            .any(|scope| request.caller.has(*scope))
-        {
-            return Err(UseCaseError::Forbidden("this credential may not read reports"));
-        }
+        may_report(request)?;
         Ok(self.ctx.store().list(&filter).await?)
     }
+}
+
+fn may_report(request: &RequestContext) -> Result<(), UseCaseError> {
+    let may = [Scope::Read, Scope::Operate]
+        .iter()
+        .any(|scope| request.caller.has(*scope));
+    may.then_some(())
+        .ok_or(UseCaseError::Forbidden("this credential may not read reports"))
+}
+
+/// Whether the supervision is not that of the supervisor whom the caller's credential names.
+fn is_of_another(stored: &StoredSupervision, request: &RequestContext) -> bool {
+    let own = request.caller.supervisor.as_ref();
+    own.is_none() || own != stored.supervision.supervisor.connect_user_id.as_ref()
 }
 
 fn by_id(found: Vec<StoredSupervision>) -> impl Iterator<Item = (SupervisionId, StoredSupervision)> {

@@ -44,6 +44,7 @@ impl ReportService {
         request: &RequestContext,
     ) -> Result<Vec<TimelineEntry>, UseCaseError> {
         let stored = self.ctx.get(id, request).await?;
+        self.note_read(&stored, request, "the timeline");
         let s = &stored.supervision;
         let mut all = Vec::new();
         // Directives come from the supervision below, because it also has their acknowledgements.

@@ -124,6 +124,8 @@ async fn log_lines_of_a_failing_start_carry_its_request_id() {
     let answer = running.start_supervision(&call, "failing-start-1").await;
     assert_eq!(answer["code"], "connect_access_forbidden", "{answer}");
     let id = answer["supervisionId"].as_str().expect("an id");
+    assert_eq!(answer["clientRequestId"], "failing-start-1");
+    let ours = answer["requestId"].as_str().expect("an id");
 
     let lines = lines_of(&running.log);
     let about: Vec<&Value> = lines.iter().filter(|line| line.to_string().contains(id)).collect();
@@ -132,9 +134,10 @@ async fn log_lines_of_a_failing_start_carry_its_request_id() {
         "the request and its failed join are logged: {lines:?}"
     );
     for line in about {
+        assert!(has_in_a_span(line, "request_id", ours), "no request id: {line}");
         assert!(
-            has_in_a_span(line, "request_id", "failing-start-1"),
-            "no request id: {line}"
+            has_in_a_span(line, "client_request_id", "failing-start-1"),
+            "no request id of the client: {line}"
         );
         assert!(has_in_a_span(line, "supervision_id", id), "no supervision id: {line}");
         assert!(has_in_a_span(line, "contact_id", &call), "no contact id: {line}");

@@ -12,6 +12,7 @@ use sidedoor_fakes::salesforce::Object;
 
 use crate::support::app::{READER, TestApp};
 use crate::support::stored_states::make_voice_call_searches_due;
+use crate::support::write_secret;
 
 fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
@@ -36,7 +37,7 @@ fn key_pair() -> (String, String) {
 async fn jwt_login_works_and_key_can_be_rotated() {
     let ((private, public), folder) = (key_pair(), tempfile::tempdir().expect("a folder"));
     let file = folder.path().join("key.pem");
-    std::fs::write(&file, &private).expect("written");
+    write_secret(&file, &private);
     let app = TestApp::build()
         .unset("SALESFORCE__CLIENT_SECRET")
         .set("SALESFORCE__GRANT", "jwt_bearer")
@@ -52,7 +53,7 @@ async fn jwt_login_works_and_key_can_be_rotated() {
     assert_eq!(app.salesforce().logins(), 1);
     // Rotate the key on both sides and end the session.
     let (private, public) = key_pair();
-    std::fs::write(&file, &private).expect("written");
+    write_secret(&file, &private);
     app.salesforce().change(|s| s.jwt_public_key = Some(public));
     app.salesforce().revoke_tokens();
     app.leave(first, "supervisor-1").await;
@@ -65,7 +66,7 @@ async fn jwt_login_works_and_key_can_be_rotated() {
 async fn jwt_login_unusable_key_is_reported_not_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("key.pem");
-    std::fs::write(&file, "not-a-key-but-a-secret").expect("written");
+    write_secret(&file, "not-a-key-but-a-secret");
     let app = TestApp::build()
         .unset("SALESFORCE__CLIENT_SECRET")
         .set("SALESFORCE__GRANT", "jwt_bearer")

@@ -311,6 +311,8 @@ async fn audit_is_filtered_paged_and_exported() {
         1
     );
 
+    // Reads are written a moment later.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let whole = entries(&app, "").await;
     let mut paged = Vec::new();
     let mut cursor = String::new();

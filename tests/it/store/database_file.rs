@@ -163,7 +163,7 @@ async fn upgrade_keeps_a_copy_of_the_old_store() {
     desk.open().await.close().await;
     let copy = desk.folder.path().join("store.db.version-8");
     assert_eq!(version(&copy, "SELECT MAX(version) FROM _sqlx_migrations").await, "8");
-    assert_eq!(version(&path, "SELECT MAX(version) FROM migrations").await, "17");
+    assert_eq!(version(&path, "SELECT MAX(version) FROM migrations").await, "18");
     let old = version(&copy, "SELECT COUNT(*) FROM supervisions").await;
     assert_eq!(version(&path, "SELECT COUNT(*) FROM supervisions").await, old);
     assert!(files(&desk).contains(&("store.db.version-8".into(), 0o600)));

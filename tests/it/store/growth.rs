@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt};
 
+use sidedoor::usecases::UseCaseIntervals;
+
 use crate::support::app::TestApp;
 use crate::support::sql;
+use crate::support::supervision_steps::fast_intervals;
 
 /// The most that a finished supervision may add, bytes.
 const MOST: u64 = 8 * 1024;
@@ -21,7 +24,12 @@ async fn sizes(app: &TestApp) -> BTreeMap<String, u64> {
 
 #[tokio::test]
 async fn finished_supervision_adds_at_most_8_kb() {
-    let app = TestApp::start().await;
+    // Seals come as often as in production, because each is a row.
+    let intervals = UseCaseIntervals {
+        seal: UseCaseIntervals::default().seal,
+        ..fast_intervals()
+    };
+    let app = TestApp::build().intervals(intervals).start().await;
     let pair = async |i: usize| {
         let user = format!("supervisor-{i}");
         app.connect().set_ccp_open(&user, true);

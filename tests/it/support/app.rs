@@ -378,6 +378,11 @@ impl TestApp {
         self.events_delivered().await;
         self.nothing_pending().await;
         self.assert_invariants().await;
+        self.stop().await;
+    }
+
+    /// Stops the service cleanly.
+    pub async fn stop(&mut self) {
         if let Some((runtime, app)) = self.running.take() {
             app.lifecycle.stop();
             let stopped = runtime.spawn(app.stopped(std::future::pending())).await.expect("stops");

@@ -19,6 +19,7 @@ pub fn fast_intervals() -> UseCaseIntervals {
         after_again: SignedDuration::from_millis(300),
         recalibrate: Some(Duration::from_millis(200)),
         sweep: Duration::from_millis(500),
+        seal: Duration::from_millis(50),
         ..UseCaseIntervals::default()
     }
 }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
 use serde::Serialize;
-use sidedoor_domain::audit::Phase;
+use sidedoor_domain::audit::{AuditAction, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
 
@@ -41,6 +41,11 @@ struct LineView {
     outcome: String,
     why: Option<String>,
     request_id: Option<String>,
+    client_request_id: Option<String>,
+    credential: Option<String>,
+    peer: Option<String>,
+    route: Option<String>,
+    times: Option<u32>,
 }
 
 impl From<AuditLine> for LineView {
@@ -56,6 +61,11 @@ impl From<AuditLine> for LineView {
             outcome: entry.outcome,
             why: entry.why,
             request_id: entry.request_id,
+            client_request_id: entry.client_request_id,
+            credential: entry.credential,
+            peer: entry.peer,
+            route: entry.route,
+            times: entry.times,
         }
     }
 }
@@ -113,6 +123,8 @@ async fn export(usecases: Arc<UseCases>, filter: AuditFilter, by: RequestContext
         .await?
         .first()
         .map_or(0, |l| l.seq);
+    let what = format!("up to line {end}");
+    usecases.auditing.note_export(&by, AuditAction::AuditExported, &what);
     let begin = AuditFilter {
         before: Some(filter.before.unwrap_or(i64::MAX).min(end.saturating_add(1))),
         after: Some(0),

@@ -171,6 +171,7 @@ pub(crate) async fn handle(
     };
     let rows = rows.into_iter().map(|row| RowView::of(row, asked.goal));
     if csv::is_accepted(&headers) {
+        app.usecases.reports.note_report_export(&by)?;
         let head = COLUMNS.map(str::to_owned).to_vec();
         let rows = rows.map(|row| csv::cells(&row, &COLUMNS));
         let text = csv::text(std::iter::once(head).chain(rows))?;

@@ -32,10 +32,11 @@ pub(crate) async fn handle(
 ) -> Result<Response, Problem> {
     let filter = list::read(query.as_deref())?;
     if csv::is_accepted(&headers) {
+        app.usecases.reports.note_report_export(&by)?;
         return Ok(export(app.usecases, filter, by));
     }
     let to_read = filter.limit;
-    let found = app.usecases.reports.report(filter, &by).await?;
+    let found = app.usecases.reports.report_page(filter, &by).await?;
     let page = Page::of(
         found,
         to_read,

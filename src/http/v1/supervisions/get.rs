@@ -14,6 +14,6 @@ pub(crate) async fn handle(
     Authenticated(by): Authenticated,
     SupervisionInPath(id): SupervisionInPath,
 ) -> Result<Response, Problem> {
-    let stored = app.usecases.reports.get(id, &by).await?;
+    let stored = app.usecases.reports.read(id, &by).await?;
     Ok(json(StatusCode::OK, &SupervisionView::of(&app.usecases, &stored)))
 }

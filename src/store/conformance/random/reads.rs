@@ -267,6 +267,8 @@ async fn read_audit(store: &dyn Store, limit: u32, subjects: &Subjects, answers:
     }
     let unfinished = store.unfinished_acts(at(2), at(9), limit).await.expect("read");
     answers.add(("unfinished", limit), unfinished);
+    let seal = store.next_audit_seal(at(5), limit).await.expect("read");
+    answers.add(("next seal", limit), seal);
     let all = AuditFilter {
         limit,
         ..AuditFilter::default()

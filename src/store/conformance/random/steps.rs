@@ -140,6 +140,7 @@ fn retention() -> impl Strategy<Value = Retention> {
         supervisions_before: supervisions,
         coverage_before: supervisions,
         unsent_too,
+        audit_before: None,
     })
 }
 

@@ -146,6 +146,16 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         .transact(change(SupervisionWrite::Update(Box::new(named), 3)))
         .await
         .expect("written");
+    // Old seals, so that the sweep removes their lines, which the test exports.
+    for _ in 0..2 {
+        let old = now() - SignedDuration::from_hours(24 * 1000);
+        let audit_seal = store.next_audit_seal(old, 2).await.expect("read");
+        let change = Transaction {
+            audit_seal,
+            ..Transaction::default()
+        };
+        store.transact(change).await.expect("written");
+    }
     for write in [KeyWrite::Answer(key.clone(), 201, "{}".into()), KeyWrite::Forget(key)] {
         let change = Transaction {
             key: Some(write),
@@ -264,6 +274,7 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         store.supervisors_since(&main, since, None, 10),
         store.audit_of(id, 10),
         store.unfinished_acts(since, now(), 10),
+        store.last_audit_seal(),
         store.key("c", "k"),
         store.keys_of("c"),
         view.comparison(id),

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use crate::audit::{AuditEntry, Phase};
+use crate::audit_chain::AuditSeal;
 use crate::ids::SupervisionId;
 
 /// Which lines of the audit to list. A field that is `None` excludes nothing.
@@ -37,7 +38,7 @@ pub struct AuditFilter {
 /// A line of the audit and its place in the order of lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditLine {
-    /// Grows with every line.
+    /// Grows by one with every line.
     pub seq: i64,
     /// Who did what.
     pub entry: AuditEntry,
@@ -46,18 +47,24 @@ pub struct AuditLine {
 /// Reads of the audit. Every method fails with [`StoreError`] if the store cannot be read.
 #[async_trait]
 pub trait AuditStore: Send + Sync {
-    /// The audit of one supervision, oldest line first, at most `limit`.
+    /// The audit of one supervision without refusals and reads, oldest line first, at most `limit`.
     async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// A page of the audit.
     async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, StoreError>;
 
     /// Vendor requests that started between `since` and `until` and have no line that says how they ended, oldest first, at most
-    /// `limit`.
+    /// `limit`. The lines of one operation are about the same supervision, or about none.
     async fn unfinished_acts(
         &self,
         since: Timestamp,
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// The newest seal; `None` if nothing was sealed yet.
+    async fn last_audit_seal(&self) -> Result<Option<AuditSeal>, StoreError>;
+
+    /// The seal that is to be written for the oldest lines that have none, at most `limit` of them. `None` if there is nothing to seal.
+    async fn next_audit_seal(&self, at: Timestamp, limit: u32) -> Result<Option<AuditSeal>, StoreError>;
 }

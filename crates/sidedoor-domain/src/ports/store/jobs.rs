@@ -60,6 +60,8 @@ pub struct Retention {
     pub coverage_before: Timestamp,
     /// Removes finished supervisions whose record was not written, too. Set where Salesforce is not configured.
     pub unsent_too: bool,
+    /// Lines of the audit that a verified export covers; `None` keeps all.
+    pub audit_before: Option<Timestamp>,
 }
 
 /// A measured age of an answer of GetCurrentUserData: it still listed a leg that had ended.

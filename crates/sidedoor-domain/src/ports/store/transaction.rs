@@ -7,6 +7,7 @@ use super::{
     KeyRecord, KeyWrite, LegEvidence, PollStaleness, Sample, StoredSupervision, UnknownLeg,
 };
 use crate::audit::AuditEntry;
+use crate::audit_chain::AuditSeal;
 use crate::ids::{InstanceName, SupervisionId};
 use crate::supervision::Supervision;
 
@@ -102,6 +103,8 @@ pub struct Transaction {
     pub epochs: Vec<ClockEpoch>,
     /// New lines of the audit.
     pub audit: Vec<AuditEntry>,
+    /// A seal of earlier lines of the audit. Refused as [`CommitOutcome::Stale`] if it does not follow the newest one.
+    pub audit_seal: Option<AuditSeal>,
     /// No caller waits for it, because it is found again after a crash. It may be written a moment later, together with a transaction that
     /// a caller waits for, so that it costs no fsync of its own.
     pub rides_along: bool,

@@ -133,7 +133,8 @@ client_secret = "fake-client-secret"
 linger_ms = 0
 ${keys.join('')}`;
         const file = path.join(this.folder, 'sidedoor.toml');
-        await writeFile(file, config);
+        // It holds secrets, so the service refuses it if others may read it.
+        await writeFile(file, config, { mode: 0o600 });
         const env = { ...process.env, AWS_ACCESS_KEY_ID: AWS.accessKey, AWS_SECRET_ACCESS_KEY: AWS.secretKey };
         this.service = spawn(this.bin, ['serve', '--config', file], { env, stdio: ['ignore', 'pipe', 'pipe'] });
         this.log = [];
