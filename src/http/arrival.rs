@@ -53,10 +53,8 @@ async fn receive_body(body: Body, most: usize) -> Result<Bytes, Problem> {
             Ok(Some(Ok(part))) if whole.len() + part.len() > most => return Err(too_large(most)),
             Ok(Some(Ok(part))) => whole.extend_from_slice(&part),
             Ok(Some(Err(_))) => {
-                return Err(Problem::invalid_one(
-                    "",
-                    "has a body that is incomplete or badly framed",
-                ));
+                let detail = "body could not be read: malformed chunks, or the connection ended early";
+                return Err(Problem::invalid_one("", detail));
             }
             Err(_) => {
                 let detail = "The body arrived too slowly: send at least 1 KiB a second, and all of it within 10 s.";

@@ -34,7 +34,8 @@ fn demo_keys_are_refused_outside_the_demo() {
             let demo = ("SIDEDOOR__AUTH__DEMO", "true");
             assert!(load_with(&config, &[demo]).is_ok(), "the demo itself");
             let others = ("SIDEDOOR__HTTP__LISTEN", "0.0.0.0:8080");
-            let wrong = load_with(&config, &[demo, others]).expect_err("refused").0;
+            let plain = ("SIDEDOOR__HTTP__PLAINTEXT", "true");
+            let wrong = load_with(&config, &[demo, others, plain]).expect_err("refused").0;
             assert_eq!(wrong.len(), 1, "{wrong:?}");
             assert!(wrong[0].setting.starts_with("auth.demo"), "{wrong:?}");
         }
