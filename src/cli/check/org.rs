@@ -229,7 +229,7 @@ async fn contact_records(report: &mut Report, parts: &Parts, org: &Salesforce) {
             continue;
         }
         match org.contact_records(kind, &[unknown]).await {
-            Ok(_) => report.ok(check, None, &format!("by {by}")),
+            Ok(_) => report.ok(check, None, format!("by {by}")),
             Err(e) => report.warn(check, None, said(&e), remedy_of(&e, remedy)),
         }
     }
