@@ -3,34 +3,10 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 
 use crate::support::app::{BACK_END, EVENTS, OPERATOR, READER, SUPERVISOR_1, TestApp};
-
-/// Opens a new connection.
-pub async fn connect(app: &TestApp) -> TcpStream {
-    let address = app.url.trim_start_matches("http://");
-    TcpStream::connect(address).await.expect("connected")
-}
-
-/// Reads until the service closes the connection or the time is over.
-pub async fn rest(stream: &mut TcpStream, patience: Duration) -> Option<String> {
-    let mut all = Vec::new();
-    match tokio::time::timeout(patience, stream.read_to_end(&mut all)).await {
-        Ok(Ok(_)) => Some(String::from_utf8_lossy(&all).into_owned()),
-        // A reset also closes the connection.
-        Ok(Err(_)) => Some(String::from_utf8_lossy(&all).into_owned()),
-        Err(_) => None,
-    }
-}
-
-/// One raw request and its whole answer.
-async fn raw(app: &TestApp, request: &[u8]) -> String {
-    let mut stream = connect(app).await;
-    let _ = stream.write_all(request).await;
-    rest(&mut stream, Duration::from_secs(15)).await.expect("an answer")
-}
+use crate::support::raw::{connect, raw, rest_within};
 
 fn get(target: &str, headers: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {READER}\r\n{headers}\r\n")
@@ -200,7 +176,10 @@ async fn slow_request_head_loses_its_connection() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
-    assert_eq!(rest(&mut silent, Duration::from_secs(5)).await.as_deref(), Some(""));
+    assert_eq!(
+        rest_within(&mut silent, Duration::from_secs(5)).await.as_deref(),
+        Some("")
+    );
     tokio::time::timeout(Duration::from_secs(8), trickling)
         .await
         .expect("the trickle is cut off")
@@ -215,7 +194,7 @@ async fn slow_request_head_loses_its_connection() {
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .expect("sent");
-    let answers = rest(&mut idle, Duration::from_secs(6)).await.expect("closed");
+    let answers = rest_within(&mut idle, Duration::from_secs(6)).await.expect("closed");
     assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
     app.assert_invariants().await;
 }
@@ -281,7 +260,7 @@ async fn oversized_urls_headers_and_bodies_have_their_codes() {
     let chunk = format!("4000\r\n{}\r\n", filler(0x4000));
     stream.write_all(chunk.repeat(4).as_bytes()).await.expect("sent");
     stream.write_all(b"1\r\nx\r\n").await.expect("sent");
-    let answer = rest(&mut stream, Duration::from_secs(15)).await.expect("closed");
+    let answer = rest_within(&mut stream, Duration::from_secs(15)).await.expect("closed");
     assert!(
         answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"),
         "{answer}"

@@ -7,8 +7,8 @@ use sidedoor_fakes::Fault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::abuse::{connect, rest};
 use crate::support::app::{BACK_END, EVENTS, OPERATOR, READER, SUPERVISOR_1, TestApp, start};
+use crate::support::raw::{connect, rest_within};
 
 /// Sends the head of a POST and the first byte of its body.
 async fn half_sent(app: &TestApp, key: &str, path: &str) -> TcpStream {
@@ -79,7 +79,9 @@ async fn half_sent_bodies_of_one_supervisor_block_nobody_else() {
     assert!(matches!(left.status, 200 | 202), "{}", left.text);
     // A body without a byte for two seconds is given up.
     let begun = Instant::now();
-    let answer = rest(&mut hanging[0], Duration::from_secs(8)).await.expect("closed");
+    let answer = rest_within(&mut hanging[0], Duration::from_secs(8))
+        .await
+        .expect("closed");
     assert!(
         answer.starts_with("HTTP/1.1 408 ") && answer.contains("request_timeout"),
         "{answer}"
@@ -166,10 +168,10 @@ async fn starts_that_hang_use_up_the_share_of_their_supervisor_only() {
         }
     };
     let (answers, ()) = futures::future::join(futures::future::join_all(starts), honest).await;
-    assert!(
-        answers.iter().filter(|status| **status == 429).count() >= 50,
-        "{answers:?}"
-    );
+    let count = |status: u16| answers.iter().filter(|answer| **answer == status).count();
+    // A start beside one that hangs is a conflict (409), which is answered at once and frees its place for another, so that the number of
+    // those that find no place (429) depends on the machine.
+    assert!(count(429) >= 20 && count(503) == 0, "{answers:?}");
     app.assert_invariants().await;
 }
 
@@ -210,7 +212,7 @@ async fn connection_limit_closes_idle_ones_first() {
         "idle connections keep nobody out"
     );
     assert_eq!(
-        rest(&mut idle[0], Duration::from_secs(5)).await.as_deref(),
+        rest_within(&mut idle[0], Duration::from_secs(5)).await.as_deref(),
         Some(""),
         "the one that was idle for longest is closed"
     );
@@ -221,7 +223,7 @@ async fn connection_limit_closes_idle_ones_first() {
     }
     busy.push(half_sent(&app, BACK_END, "/v1/supervisions").await);
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let answer = rest(&mut connect(&app).await, Duration::from_secs(5))
+    let answer = rest_within(&mut connect(&app).await, Duration::from_secs(5))
         .await
         .expect("closed");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
@@ -250,7 +252,7 @@ async fn connections_of_one_address_are_limited_to_their_share() {
     for n in 0..3 {
         busy.push(stream_of(&app, &format!("supervisor-{n}")).await);
     }
-    let answer = rest(&mut connect(&app).await, Duration::from_secs(5))
+    let answer = rest_within(&mut connect(&app).await, Duration::from_secs(5))
         .await
         .expect("closed");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use sidedoor_fakes::Fault;
 use tokio::io::AsyncWriteExt;
 
-use super::abuse::connect;
 use crate::support::app::{TestApp, start};
 use crate::support::issuer::{Answers, KeyServer, Signer, claims, now};
+use crate::support::raw::connect;
 
 const HONEST: usize = 100;
 /// How long each attack lasts, and the quiet time before it with which it is compared.

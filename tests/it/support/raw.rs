@@ -22,12 +22,16 @@ pub async fn raw(app: &TestApp, request: &[u8]) -> String {
 
 /// Reads until the service closes the connection; a reset also closes it.
 pub async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let rest = rest_within(stream, Duration::from_secs(15)).await;
+    rest.expect("the service closes the connection")
+}
+
+/// Reads until the service closes the connection; `None` if it does not in this time.
+pub async fn rest_within(stream: &mut (impl AsyncRead + Unpin), patience: Duration) -> Option<String> {
     let mut all = Vec::new();
-    let reading = stream.read_to_end(&mut all);
-    let _ = tokio::time::timeout(Duration::from_secs(15), reading)
-        .await
-        .expect("the service closes the connection");
-    String::from_utf8_lossy(&all).into_owned()
+    let reading = tokio::time::timeout(patience, stream.read_to_end(&mut all));
+    let _ = reading.await.ok()?;
+    Some(String::from_utf8_lossy(&all).into_owned())
 }
 
 /// The status and the `code` of an answer; no code if its body is not an error.
