@@ -100,6 +100,16 @@ impl EvidenceService {
         sent_at: Timestamp,
     ) -> Result<Option<(SupervisionId, LegGiven)>, UseCaseError> {
         let active = self.ctx.store().active_of(instance, user).await?;
+        self.give_to_search_among(&active, seen, sent_at).await
+    }
+
+    /// The same for joins that were read before.
+    async fn give_to_search_among(
+        &self,
+        active: &[StoredSupervision],
+        seen: &ContactSeen,
+        sent_at: Timestamp,
+    ) -> Result<Option<(SupervisionId, LegGiven)>, UseCaseError> {
         let searching: Vec<&Supervision> = active
             .iter()
             .map(|s| &s.supervision)
@@ -116,21 +126,15 @@ impl EvidenceService {
         let given = self.give_leg(s.id, leg.clone()).await?;
         if matches!(given, LegGiven::Monitoring | LegGiven::Leaving) {
             let observation = Observation::of_description(seen, sent_at, self.ctx.now());
-            self.evaluate(instance, leg.as_str(), observation, None).await?;
+            self.evaluate(&s.instance, leg.as_str(), observation, None).await?;
         }
         Ok(Some((s.id, given)).filter(|_| given != LegGiven::TooLate))
     }
 
-    /// Whether a leg of this user may be the result of one of our joins that has no answer yet.
-    async fn join_pending_for(
-        &self,
-        instance: &InstanceName,
-        user: &UserId,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let active = self.ctx.store().active_of(instance, user).await?;
+    /// Whether a leg may be the result of one of these joins that has no answer yet.
+    fn is_join_pending(&self, active: &[StoredSupervision], now: Timestamp) -> bool {
         let in_flight = self.ctx.signals.joins_in_flight.keys();
-        Ok(active.iter().any(|s| {
+        active.iter().any(|s| {
             let waits =
                 matches!(s.supervision.state, State::Requested | State::Joining) && s.supervision.search().is_none();
             // A join that is stuck for so long may have no task any more. If it has one, that may wait for the store with the leg.
@@ -140,7 +144,7 @@ impl EvidenceService {
                 .as_ref()
                 .is_some_and(|j| now < j.expires_at + self.ctx.settings.join_ttl);
             waits && (fresh || in_flight.contains(&s.supervision.id))
-        }))
+        })
     }
 
     /// Looks into one leg that belongs to no supervision.
@@ -179,15 +183,16 @@ impl EvidenceService {
     ) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let user = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
-        if let Some(user) = &user
-            && let Some((id, _)) = self.give_to_search(&leg.instance, user, seen, asked_at).await?
-        {
+        // Read once: a join that begins its search between two reads would be found by neither, and its leg taken for another's.
+        let active = match &user {
+            Some(user) => self.ctx.store().active_of(&leg.instance, user).await?,
+            None => Vec::new(),
+        };
+        if let Some((id, _)) = self.give_to_search_among(&active, seen, asked_at).await? {
             self.ctx.note_region(id, found.region.as_ref()).await;
             return Ok(self.forget_leg(leg).await?);
         }
-        if let Some(user) = &user
-            && self.join_pending_for(&leg.instance, user, now).await?
-        {
+        if self.is_join_pending(&active, now) {
             let again = UnknownLeg {
                 due_at: now + self.ctx.settings.intervals.unknown_leg,
                 looks: leg.looks + 1,
