@@ -115,7 +115,7 @@ impl Tls {
         }
     }
 
-    /// Uses what was read for new connections, unless it is worse than what is in use.
+    /// Uses the files that were read for new connections, unless the ones in use are better.
     fn take(&self, loaded: Result<Loaded, BadCertificate>, stamps: &Stamps) {
         let path = self.files.certificate.display();
         let usable = loaded.map_err(|e| e.to_string()).and_then(|loaded| {

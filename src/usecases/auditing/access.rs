@@ -16,7 +16,7 @@ const MOST_SENDERS: usize = 500;
 /// The most lines of a minute, of all senders together. More are counted.
 const LINES_A_MINUTE: u32 = 240;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Stands for the callers that are not told apart.
+/// The name of all callers that are not counted separately.
 const OTHERS: &str = "(others)";
 
 /// How many lines one sender gets in a while.

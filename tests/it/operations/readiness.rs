@@ -1,4 +1,4 @@
-//! `/readyz` tells strangers whether the service is ready and not what is in it.
+//! `/readyz` shows strangers whether the service is ready, and nothing else.
 
 use std::collections::BTreeSet;
 

@@ -206,7 +206,7 @@ async fn audit_cut_end_and_old_copy_are_found_with_a_head_only() {
 #[tokio::test]
 async fn audit_written_anew_without_the_key_is_found() {
     let trail = Trail::new(KEY).await;
-    // Somebody makes the whole store anew, with a key of their own or with none.
+    // An attacker replaces the whole store, with a key of their own or with none.
     let other = "00".repeat(31) + "01";
     for keys in ["", other.as_str()] {
         let mut forged = Trail::new(keys).await;

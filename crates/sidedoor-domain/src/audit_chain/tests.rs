@@ -194,7 +194,7 @@ fn audit_chain_cannot_be_written_anew_without_the_key() {
     assert_eq!(anew(AuditKeys::none()).verify(), broken(12, Fault::Unsigned));
     let other = keys(NEW_KEY).current().expect("an id").to_owned();
     assert_eq!(anew(keys(NEW_KEY)).verify(), broken(1, Fault::UnknownKey(other)));
-    // Without a key, whoever writes the store can write everything anew; only a head that was kept outside shows it.
+    // Without a key, an attacker who can write the store can replace everything; only a head that was kept outside shows it.
     let plain = Chain::of(AuditKeys::none());
     let mut forged = Chain::new(AuditKeys::none());
     forged.write(6);
