@@ -177,12 +177,18 @@ async fn sweep_keeps_a_row_that_was_written_again() {
             "00000000-0000-7000-8000-{i:012x}"
         ))]
     });
-    let removal = super::sweep::Removal::Supervisions {
-        ids: ids.collect(),
-        unsent_too: false,
-    };
-    let removed = store.writer.remove(removal).await.expect("removed");
-    assert_eq!((removed.tried, removed.rows), (2, 1));
+    let (mut left, mut rows): (Vec<_>, _) = (ids.collect(), 0);
+    // The time of a slice may be over after the first row.
+    while !left.is_empty() {
+        let removal = super::sweep::Removal::Supervisions {
+            ids: left.clone(),
+            unsent_too: false,
+        };
+        let removed = store.writer.remove(removal).await.expect("removed");
+        left.drain(..removed.tried);
+        rows += removed.rows;
+    }
+    assert_eq!(rows, 1);
     store.close().await;
 }
 
