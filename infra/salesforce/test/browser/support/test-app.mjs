@@ -14,11 +14,11 @@ const INSTANCE = '11111111-2222-4333-8444-555555555555';
 const AWS = { accessKey: 'fake-access-key', secretKey: 'fake-secret-key', region: 'us-west-2' };
 /** The API keys of the test app. They are valid only on loopback while it runs. */
 export const KEYS = {
-    reader: 'reader-key-for-loopback-only',
-    operator: 'operator-key-for-loopback-only',
-    events: 'events-key-for-loopback-only',
+    reader: 'reader-key-of-browser-tests',
+    operator: 'operator-key-of-browser-tests',
+    events: 'events-key-of-browser-tests',
     // One supervisor for each test, so that a failed test does not affect another.
-    ...Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`ada-${i + 1}`, `key-of-ada-${i + 1}-for-loopback-only`]))
+    ...Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`ada-${i + 1}`, `key-of-ada-${i + 1}-of-browser-tests`]))
 };
 
 /** The scopes of a supervisor's key. */
