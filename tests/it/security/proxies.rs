@@ -17,7 +17,7 @@ async fn failures_are_counted_by_client_behind_trusted_proxies() {
         .await;
     let header = "X-Forwarded-For";
     for n in 0..6 {
-        // What is left of the client's address, the client has written itself.
+        // The client wrote the part to the left of its address itself.
         let status = guess(&app, header, &format!("6.6.6.{n}, 198.51.100.7, 10.0.0.1")).await;
         assert_eq!(status, if n < 3 { 401 } else { 429 }, "{n}");
     }

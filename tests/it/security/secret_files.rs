@@ -120,7 +120,7 @@ async fn store_files_that_others_may_read_are_made_private() {
         assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
     }
     store.close().await;
-    // A backup that somebody has made readable does not make the store so.
+    // Restoring a backup that others may read does not make the store readable.
     let copy = folder.path().join("copy.db");
     drop(store);
     backup::back_up(&url, &copy).expect("copied");

@@ -75,7 +75,7 @@ async fn tls_handshakes_count_as_connections() {
     let answer = app.call("GET", "/v1/supervisions").key(READER).send().await;
     assert_eq!(
         answer.status, 200,
-        "a handshake that does not go on makes room: {}",
+        "an unfinished handshake is closed to make room: {}",
         answer.text
     );
     assert_eq!(rest(&mut open[0]).await, "", "the oldest is closed");

@@ -190,7 +190,7 @@ async fn by_the_api(store: &Path, at: Timestamp, kept: &Value) -> Answers {
     for path in ["/v1/deliveries?state=FAILED", "/v1/deliveries?"] {
         answers.insert(format!("GET {path}"), json!(pages(&app, path).await));
     }
-    // What this test reads is audited too, at the moment at which its clock stands.
+    // The reads of this test are audited too, with the time of its clock.
     let before = pages(&app, &format!("/v1/audit?before={at}")).await;
     answers.insert("GET /v1/audit?".into(), json!(before));
     for i in 1..=16 {

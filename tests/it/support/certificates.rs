@@ -1,4 +1,4 @@
-//! Certificates of authorities that nobody else knows, in files, and clients that trust them.
+//! Test certificates in files, the authorities that signed them, and clients that trust these authorities.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
